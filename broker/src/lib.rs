@@ -1,0 +1,1 @@
+//! The broker: one core, several front ends.

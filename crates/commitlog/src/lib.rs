@@ -1,0 +1,1 @@
+//! The storage engine: durable per-topic logs of JSON lines.

@@ -1,0 +1,231 @@
+use crate::payload::{InvalidPayload, Payload};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use thiserror::Error;
+use weir_types::limits::MAX_BATCH_LINES;
+use weir_types::{Headers, Key, MessageId, PartitionId, TopicName};
+
+/// One line of a batch for one topic:
+/// `{"payload":…,"key":"…","id":"…","partition":0,"headers":{…},"reply_to":"…"}`; only `payload`
+/// is required.
+#[derive(Clone, Debug)]
+pub struct BatchLine {
+    /// The message itself.
+    pub payload: Payload,
+    /// Chooses the partition and the order.
+    pub key: Option<Key>,
+    /// The publisher's id.
+    pub id: Option<MessageId>,
+    /// An explicit partition.
+    pub partition: Option<PartitionId>,
+    /// Names and texts that travel with the message.
+    pub headers: Headers,
+    /// Topic that an answer goes to.
+    pub reply_to: Option<TopicName>,
+}
+
+/// One line of a batch over several topics: a [`BatchLine`] with a `topic`.
+#[derive(Clone, Debug)]
+pub struct MultiTopicLine {
+    /// Where the message goes.
+    pub topic: TopicName,
+    /// The rest of the line.
+    pub line: BatchLine,
+}
+
+/// Why a batch was refused. Nothing of it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum InvalidBatch {
+    /// No line at all.
+    #[error("the batch is empty; send one JSON object a line")]
+    Empty,
+    /// More than [`MAX_BATCH_LINES`].
+    #[error("the batch has more than {max_lines} lines")]
+    TooManyLines {
+        /// The limit.
+        max_lines: usize,
+    },
+    /// A line that is no [`BatchLine`].
+    #[error("line {line}: {reason}")]
+    Line {
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A line whose payload was refused.
+    #[error("line {line}: {reason}")]
+    Payload {
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong with the payload.
+        reason: InvalidPayload,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLine<'a> {
+    #[serde(borrow)]
+    payload: &'a RawValue,
+    topic: Option<TopicName>,
+    key: Option<Key>,
+    id: Option<MessageId>,
+    partition: Option<PartitionId>,
+    #[serde(default)]
+    headers: Headers,
+    reply_to: Option<TopicName>,
+}
+
+/// A line of a batch, made from its parts.
+pub trait FromLine: Sized {
+    /// Takes the line, given the topic it may have named.
+    ///
+    /// # Errors
+    /// Says why the topic is missing or out of place.
+    fn from_line(topic: Option<TopicName>, line: BatchLine) -> Result<Self, String>;
+}
+
+impl FromLine for BatchLine {
+    fn from_line(topic: Option<TopicName>, line: BatchLine) -> Result<Self, String> {
+        match topic {
+            Some(_) => {
+                Err("unknown field `topic`: this batch is for the topic in its address".into())
+            }
+            None => Ok(line),
+        }
+    }
+}
+
+impl FromLine for MultiTopicLine {
+    fn from_line(topic: Option<TopicName>, line: BatchLine) -> Result<Self, String> {
+        let topic = topic.ok_or("missing field `topic`")?;
+        Ok(Self { topic, line })
+    }
+}
+
+/// Parses newline-delimited JSON, all lines or none. Blank lines are passed over.
+///
+/// # Errors
+/// [`InvalidBatch`] names the first bad line.
+pub fn parse_batch<L: FromLine>(
+    body: &Bytes,
+    max_payload_bytes: usize,
+) -> Result<Vec<L>, InvalidBatch> {
+    let lines = body.split(|&b| b == b'\n').zip(1..);
+    let mut parsed = Vec::new();
+    for (text, line) in lines.filter(|(text, _)| !text.trim_ascii().is_empty()) {
+        if parsed.len() == MAX_BATCH_LINES {
+            return Err(InvalidBatch::TooManyLines {
+                max_lines: MAX_BATCH_LINES,
+            });
+        }
+        parsed.push(parse_line(body, text, line, max_payload_bytes)?);
+    }
+    if parsed.is_empty() {
+        return Err(InvalidBatch::Empty);
+    }
+    Ok(parsed)
+}
+
+fn parse_line<L: FromLine>(
+    body: &Bytes,
+    text: &[u8],
+    line: usize,
+    max_payload_bytes: usize,
+) -> Result<L, InvalidBatch> {
+    let refused = |reason: String| InvalidBatch::Line { line, reason };
+    let text = std::str::from_utf8(text).map_err(|e| {
+        refused(format!(
+            "not UTF-8: invalid byte at position {}",
+            e.valid_up_to()
+        ))
+    })?;
+    let raw: RawLine<'_> = serde_json::from_str(text).map_err(|e| refused(describe(&e)))?;
+    let payload = body.slice_ref(raw.payload.get().as_bytes());
+    let payload = Payload::parse(&payload, max_payload_bytes)
+        .map_err(|reason| InvalidBatch::Payload { line, reason })?;
+    let parts = BatchLine {
+        payload,
+        key: raw.key,
+        id: raw.id,
+        partition: raw.partition,
+        headers: raw.headers,
+        reply_to: raw.reply_to,
+    };
+    L::from_line(raw.topic, parts).map_err(refused)
+}
+
+/// The parser sees each line alone, so its "line 1" would mislead.
+fn describe(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let message = text.split(" at line ").next().unwrap_or(&text);
+    format!("{message} at column {}", error.column())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(body: &'static str) -> Result<Vec<BatchLine>, InvalidBatch> {
+        parse_batch(&Bytes::from_static(body.as_bytes()), 64)
+    }
+
+    #[test]
+    fn a_line_needs_only_a_payload() {
+        let lines =
+            batch("{\"payload\":1}\n\n{\"payload\":{\"a\":2},\"key\":\"k\",\"id\":\"i\"}\r\n")
+                .unwrap();
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[0].payload.as_bytes().as_ref(), b"1");
+        assert_eq!(lines[1].payload.as_bytes().as_ref(), b"{\"a\":2}");
+        assert_eq!(lines[1].key, Some(Key::parse("k").unwrap()));
+    }
+
+    #[test]
+    fn the_bad_line_is_named() {
+        let error = |body| batch(body).unwrap_err().to_string();
+        assert_eq!(
+            error("{\"payload\":1}\n{\"payload\":\n"),
+            "line 2: EOF while parsing a value at column 11"
+        );
+        assert!(error("{\"payload\":1e999}").starts_with("line 1: the payload is not valid JSON"));
+        assert!(error("{\"payload\":1,\"paylod\":2}").contains("unknown field `paylod`"));
+        assert!(error("{\"payload\":1,\"topic\":\"t\"}").contains("unknown field `topic`"));
+        assert!(error("{\"key\":\"k\"}").contains("missing field `payload`"));
+        assert_eq!(batch("\n").unwrap_err(), InvalidBatch::Empty);
+    }
+
+    #[test]
+    fn several_topics_need_a_topic_in_each_line() {
+        let parse = |body: &'static str| {
+            parse_batch::<MultiTopicLine>(&Bytes::from_static(body.as_bytes()), 64)
+        };
+        let lines =
+            parse("{\"topic\":\"a\",\"payload\":1}\n{\"topic\":\"b\",\"payload\":2}").unwrap();
+        assert_eq!(lines[1].topic.as_str(), "b");
+        assert_eq!(
+            parse("{\"payload\":1}").unwrap_err().to_string(),
+            "line 1: missing field `topic`"
+        );
+        assert!(
+            parse("{\"topic\":\"../x\",\"payload\":1}")
+                .unwrap_err()
+                .to_string()
+                .contains("'/'")
+        );
+    }
+
+    #[test]
+    fn too_many_lines_are_refused() {
+        let body = "{\"payload\":1}\n".repeat(MAX_BATCH_LINES + 1);
+        let refused = parse_batch::<BatchLine>(&body.into(), 64).unwrap_err();
+        assert_eq!(
+            refused,
+            InvalidBatch::TooManyLines {
+                max_lines: MAX_BATCH_LINES
+            }
+        );
+    }
+}

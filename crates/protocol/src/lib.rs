@@ -1,0 +1,26 @@
+//! What Weir says on the wire: shapes, codecs and error codes, shared by server and client.
+//!
+//! Only this crate knows bytes on the wire. It decides what a payload is ([`Payload`]), how a
+//! batch, a cursor and a receipt are written, and which HTTP status an [`ErrorCode`] becomes.
+//!
+//! Absent on purpose: sockets, async, a web framework, and the layout of files on disk.
+
+mod batch;
+mod cursor;
+mod envelope;
+mod error;
+mod payload;
+mod receipt;
+pub mod shapes;
+
+pub use batch::{BatchLine, InvalidBatch, MultiTopicLine, parse_batch};
+pub use cursor::{Cursor, InvalidCursor};
+pub use envelope::{LeaseFields, push_leased_message, push_message};
+pub use error::{ErrorBody, ErrorCode, ErrorDetail};
+pub use payload::{InvalidPayload, Payload, check_json};
+pub use receipt::{InvalidReceipt, Receipt};
+
+/// Media type of newline-delimited JSON: a batch when published, stored lines when fetched.
+pub const NDJSON: &str = "application/x-ndjson";
+/// Prefix of the HTTP headers that become a message's headers.
+pub const MESSAGE_HEADER_PREFIX: &str = "weir-header-";

@@ -1,0 +1,1 @@
+//! Process plumbing: settings, telemetry, accept loop, shutdown, clock.

@@ -1,0 +1,1 @@
+//! Test support: brokers in and out of process, manual clock, history checker.

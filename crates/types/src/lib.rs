@@ -1,0 +1,27 @@
+//! The words of Weir as types that refuse nonsense.
+//!
+//! Everything a broker, a client or the storage engine passes around is defined here once: names,
+//! offsets, times, settings and the limits they obey. A value of one of these types is valid by
+//! construction, so no layer above or below checks it again.
+//!
+//! Absent on purpose: I/O, async, clocks, randomness, and any knowledge of bytes on the wire or on
+//! disk (that is `weir-protocol` and `weir-commitlog`).
+
+mod bounded_text;
+mod durability;
+mod duration_text;
+mod ids;
+pub mod limits;
+mod message;
+mod names;
+mod offset;
+mod topic_settings;
+
+pub use bounded_text::InvalidText;
+pub use durability::{Durability, InvalidDurability};
+pub use duration_text::{DurationText, InvalidDuration};
+pub use ids::{BrokerStart, Incarnation, MessageId};
+pub use message::{Headers, InvalidHeaders, Key};
+pub use names::{GroupName, InvalidName, TopicName};
+pub use offset::{FilePosition, Offset, OffsetRange, PartitionId, Timestamp};
+pub use topic_settings::{ByteCount, InvalidTopicSettings, TopicSettings, TopicSettingsChange};

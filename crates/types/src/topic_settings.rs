@@ -1,0 +1,236 @@
+use crate::limits::{MAX_BATCH_BYTES, MAX_PARTITIONS};
+use crate::{Durability, DurationText};
+use serde::{Deserialize, Deserializer, Serialize, de};
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+use thiserror::Error;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+const HOUR: u64 = 3600;
+const DAY: u64 = 24 * HOUR;
+
+const SEGMENT_BYTES: RangeInclusive<u64> = 4 * KIB..=4 * GIB;
+const RETENTION_BYTES: RangeInclusive<u64> = 4 * KIB..=u64::MAX;
+const AGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10 * 365 * DAY);
+const VISIBILITY_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(12 * HOUR);
+
+/// A number of bytes, read from a JSON number or a text such as `"64MiB"`, written as a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct ByteCount(pub u64);
+
+impl<'de> Deserialize<'de> for ByteCount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = ByteCount;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of bytes such as 67108864 or \"64MiB\"")
+            }
+            fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<ByteCount, E> {
+                Ok(ByteCount(bytes))
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<ByteCount, E> {
+                let parsed = text.parse::<bytesize::ByteSize>();
+                let refused = |_| E::invalid_value(de::Unexpected::Str(text), &self);
+                parsed.map(|size| ByteCount(size.as_u64())).map_err(refused)
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// What an operator chose for one topic. Stored in its `topic.json`, shown by the API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopicSettings {
+    /// Number of partitions, fixed once created: key order depends on it.
+    pub partitions: u32,
+    /// Records older than this are trimmed, a sealed segment at a time.
+    pub retention_age: DurationText,
+    /// When a partition exceeds this, its oldest sealed segments are trimmed.
+    pub retention_bytes: ByteCount,
+    /// A segment that reached this size is sealed and a new one begun.
+    pub segment_bytes: ByteCount,
+    /// A segment whose first record is this old is sealed, so that quiet topics trim too.
+    pub segment_age: DurationText,
+    /// When a publish counts as done.
+    pub durability: Durability,
+    /// How long a lease lasts unless the consumer says.
+    pub visibility_timeout: DurationText,
+}
+
+impl Default for TopicSettings {
+    fn default() -> Self {
+        Self {
+            partitions: 1,
+            retention_age: DurationText(Duration::from_secs(7 * DAY)),
+            retention_bytes: ByteCount(10 * GIB),
+            segment_bytes: ByteCount(64 * MIB),
+            segment_age: DurationText(Duration::from_secs(DAY)),
+            durability: Durability::Fsync,
+            visibility_timeout: DurationText(Duration::from_secs(30)),
+        }
+    }
+}
+
+/// Settings to set; what is absent stays as it is, or takes its default in a new topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopicSettingsChange {
+    /// See [`TopicSettings::partitions`]; an existing topic only accepts the number it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<u32>,
+    /// See [`TopicSettings::retention_age`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_age: Option<DurationText>,
+    /// See [`TopicSettings::retention_bytes`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_bytes: Option<ByteCount>,
+    /// See [`TopicSettings::segment_bytes`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segment_bytes: Option<ByteCount>,
+    /// See [`TopicSettings::segment_age`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segment_age: Option<DurationText>,
+    /// See [`TopicSettings::durability`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durability: Option<Durability>,
+    /// See [`TopicSettings::visibility_timeout`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visibility_timeout: Option<DurationText>,
+}
+
+/// Why topic settings were refused.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum InvalidTopicSettings {
+    /// A value outside its range.
+    #[error("{setting} is {value}; allowed is {allowed}")]
+    OutOfRange {
+        /// Name of the setting.
+        setting: &'static str,
+        /// What was asked for.
+        value: String,
+        /// What would be accepted.
+        allowed: String,
+    },
+}
+
+fn within<T: PartialOrd>(
+    setting: &'static str,
+    value: &T,
+    allowed: &RangeInclusive<T>,
+    show: impl Fn(&T) -> String,
+) -> Result<(), InvalidTopicSettings> {
+    if allowed.contains(value) {
+        return Ok(());
+    }
+    Err(InvalidTopicSettings::OutOfRange {
+        setting,
+        value: show(value),
+        allowed: format!("{} to {}", show(allowed.start()), show(allowed.end())),
+    })
+}
+
+impl TopicSettings {
+    /// These settings with `change` applied and checked.
+    ///
+    /// # Errors
+    /// [`InvalidTopicSettings`] names the first setting outside its range.
+    pub fn with(&self, change: &TopicSettingsChange) -> Result<Self, InvalidTopicSettings> {
+        let changed = Self {
+            partitions: change.partitions.unwrap_or(self.partitions),
+            retention_age: change.retention_age.unwrap_or(self.retention_age),
+            retention_bytes: change.retention_bytes.unwrap_or(self.retention_bytes),
+            segment_bytes: change.segment_bytes.unwrap_or(self.segment_bytes),
+            segment_age: change.segment_age.unwrap_or(self.segment_age),
+            durability: change.durability.unwrap_or(self.durability),
+            visibility_timeout: change.visibility_timeout.unwrap_or(self.visibility_timeout),
+        };
+        changed.check()?;
+        Ok(changed)
+    }
+
+    fn check(&self) -> Result<(), InvalidTopicSettings> {
+        let duration = |d: &Duration| DurationText(*d).to_string();
+        within(
+            "partitions",
+            &self.partitions,
+            &(1..=MAX_PARTITIONS),
+            u32::to_string,
+        )?;
+        within("retention_age", &self.retention_age.0, &AGE, duration)?;
+        within(
+            "retention_bytes",
+            &self.retention_bytes.0,
+            &RETENTION_BYTES,
+            u64::to_string,
+        )?;
+        within(
+            "segment_bytes",
+            &self.segment_bytes.0,
+            &SEGMENT_BYTES,
+            u64::to_string,
+        )?;
+        within("segment_age", &self.segment_age.0, &AGE, duration)?;
+        within(
+            "visibility_timeout",
+            &self.visibility_timeout.0,
+            &VISIBILITY_TIMEOUT,
+            duration,
+        )
+    }
+}
+
+const _: () = assert!(
+    MAX_BATCH_BYTES as u64 <= 4 * GIB,
+    "a batch fits into a segment"
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(json: &str) -> TopicSettingsChange {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_change_touches_only_what_it_names() {
+        let changed = TopicSettings::default()
+            .with(&change(r#"{"segment_bytes":"1MiB","durability":"os"}"#))
+            .unwrap();
+        assert_eq!(changed.segment_bytes, ByteCount(MIB));
+        assert_eq!(changed.durability, Durability::Os);
+        assert_eq!(changed.partitions, 1);
+        assert_eq!(changed.retention_age.0.as_secs(), 7 * DAY);
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_the_allowed_range() {
+        let refused = TopicSettings::default()
+            .with(&change(r#"{"partitions":0}"#))
+            .unwrap_err();
+        assert_eq!(refused.to_string(), "partitions is 0; allowed is 1 to 256");
+        let refused = TopicSettings::default().with(&change(r#"{"segment_age":"0s"}"#));
+        assert_eq!(
+            refused.unwrap_err().to_string(),
+            "segment_age is 0s; allowed is 1s to 9years 11months 27days 21h 50m 24s"
+        );
+        assert!(serde_json::from_str::<TopicSettingsChange>(r#"{"partition":2}"#).is_err());
+        assert!(serde_json::from_str::<TopicSettingsChange>(r#"{"segment_bytes":-1}"#).is_err());
+    }
+
+    #[test]
+    fn settings_are_written_as_they_are_read() {
+        let text = serde_json::to_string(&TopicSettings::default()).unwrap();
+        assert_eq!(
+            serde_json::from_str::<TopicSettings>(&text).unwrap(),
+            TopicSettings::default()
+        );
+    }
+}
