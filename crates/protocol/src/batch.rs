@@ -6,11 +6,11 @@ use thiserror::Error;
 use weir_types::limits::MAX_BATCH_LINES;
 use weir_types::{Headers, Key, MessageId, PartitionId, TopicName};
 
-/// One line of a batch for one topic:
+/// A message to publish. As a line of a batch for one topic:
 /// `{"payload":…,"key":"…","id":"…","partition":0,"headers":{…},"reply_to":"…"}`; only `payload`
 /// is required.
 #[derive(Clone, Debug)]
-pub struct BatchLine {
+pub struct NewMessage {
     /// The message itself.
     pub payload: Payload,
     /// Chooses the partition and the order.
@@ -25,13 +25,13 @@ pub struct BatchLine {
     pub reply_to: Option<TopicName>,
 }
 
-/// One line of a batch over several topics: a [`BatchLine`] with a `topic`.
+/// One line of a batch over several topics: a [`NewMessage`] with a `topic`.
 #[derive(Clone, Debug)]
 pub struct MultiTopicLine {
     /// Where the message goes.
     pub topic: TopicName,
-    /// The rest of the line.
-    pub line: BatchLine,
+    /// The message.
+    pub message: NewMessage,
 }
 
 /// Why a batch was refused. Nothing of it is stored.
@@ -46,7 +46,7 @@ pub enum InvalidBatch {
         /// The limit.
         max_lines: usize,
     },
-    /// A line that is no [`BatchLine`].
+    /// A line that is no [`NewMessage`].
     #[error("line {line}: {reason}")]
     Line {
         /// Counted from 1.
@@ -84,11 +84,11 @@ pub trait FromLine: Sized {
     ///
     /// # Errors
     /// Says why the topic is missing or out of place.
-    fn from_line(topic: Option<TopicName>, line: BatchLine) -> Result<Self, String>;
+    fn from_line(topic: Option<TopicName>, line: NewMessage) -> Result<Self, String>;
 }
 
-impl FromLine for BatchLine {
-    fn from_line(topic: Option<TopicName>, line: BatchLine) -> Result<Self, String> {
+impl FromLine for NewMessage {
+    fn from_line(topic: Option<TopicName>, line: NewMessage) -> Result<Self, String> {
         match topic {
             Some(_) => {
                 Err("unknown field `topic`: this batch is for the topic in its address".into())
@@ -99,9 +99,12 @@ impl FromLine for BatchLine {
 }
 
 impl FromLine for MultiTopicLine {
-    fn from_line(topic: Option<TopicName>, line: BatchLine) -> Result<Self, String> {
+    fn from_line(topic: Option<TopicName>, line: NewMessage) -> Result<Self, String> {
         let topic = topic.ok_or("missing field `topic`")?;
-        Ok(Self { topic, line })
+        Ok(Self {
+            topic,
+            message: line,
+        })
     }
 }
 
@@ -146,7 +149,7 @@ fn parse_line<L: FromLine>(
     let payload = body.slice_ref(raw.payload.get().as_bytes());
     let payload = Payload::parse(&payload, max_payload_bytes)
         .map_err(|reason| InvalidBatch::Payload { line, reason })?;
-    let parts = BatchLine {
+    let parts = NewMessage {
         payload,
         key: raw.key,
         id: raw.id,
@@ -168,7 +171,7 @@ fn describe(error: &serde_json::Error) -> String {
 mod tests {
     use super::*;
 
-    fn batch(body: &'static str) -> Result<Vec<BatchLine>, InvalidBatch> {
+    fn batch(body: &'static str) -> Result<Vec<NewMessage>, InvalidBatch> {
         parse_batch(&Bytes::from_static(body.as_bytes()), 64)
     }
 
@@ -220,7 +223,7 @@ mod tests {
     #[test]
     fn too_many_lines_are_refused() {
         let body = "{\"payload\":1}\n".repeat(MAX_BATCH_LINES + 1);
-        let refused = parse_batch::<BatchLine>(&body.into(), 64).unwrap_err();
+        let refused = parse_batch::<NewMessage>(&body.into(), 64).unwrap_err();
         assert_eq!(
             refused,
             InvalidBatch::TooManyLines {

@@ -13,7 +13,7 @@ mod payload;
 mod receipt;
 pub mod shapes;
 
-pub use batch::{BatchLine, InvalidBatch, MultiTopicLine, parse_batch};
+pub use batch::{FromLine, InvalidBatch, MultiTopicLine, NewMessage, parse_batch};
 pub use cursor::{Cursor, InvalidCursor};
 pub use envelope::{LeaseFields, push_leased_message, push_message};
 pub use error::{ErrorBody, ErrorCode, ErrorDetail};

@@ -1,1 +1,14 @@
-//! Process plumbing: settings, telemetry, accept loop, shutdown, clock.
+//! Process plumbing shared by the broker, the agent and the dashboard.
+//!
+//! What every process of Weir needs around its own work: settings with one source of truth
+//! ([`settings`]), logs ([`telemetry`]), an HTTP accept loop with limits and a graceful end
+//! ([`http`]), signals ([`shutdown`]) and a clock that tests can hold still ([`clock`]).
+//!
+//! Absent on purpose: routes, a web framework, topics and messages, and anything global but the
+//! log subscriber that [`telemetry::init`] installs.
+
+pub mod clock;
+pub mod http;
+pub mod settings;
+pub mod shutdown;
+pub mod telemetry;

@@ -15,6 +15,7 @@ pub mod limits;
 mod message;
 mod names;
 mod offset;
+mod offset_set;
 mod topic_settings;
 
 pub use bounded_text::InvalidText;
@@ -24,4 +25,5 @@ pub use ids::{BrokerStart, Incarnation, MessageId};
 pub use message::{Headers, InvalidHeaders, Key};
 pub use names::{GroupName, InvalidName, TopicName};
 pub use offset::{FilePosition, Offset, OffsetRange, PartitionId, Timestamp};
+pub use offset_set::OffsetSet;
 pub use topic_settings::{ByteCount, InvalidTopicSettings, TopicSettings, TopicSettingsChange};

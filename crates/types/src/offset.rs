@@ -82,6 +82,21 @@ impl OffsetRange {
 #[serde(transparent)]
 pub struct PartitionId(pub u32);
 
+impl PartitionId {
+    /// The partition of `partitions` that a key (or, without one, an id) belongs to: FNV-1a with
+    /// 64 bits over its UTF-8, modulo the number of partitions. Never changes.
+    ///
+    /// Source of the hash: <http://www.isthe.com/chongo/tech/comp/fnv/> (offset basis
+    /// 0xcbf29ce484222325, prime 0x100000001b3).
+    #[must_use]
+    pub fn of_text(text: &str, partitions: u32) -> Self {
+        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, step);
+        // The remainder is below a u32.
+        Self(u32::try_from(hash % u64::from(partitions.max(1))).unwrap_or_default())
+    }
+}
+
 impl fmt::Display for PartitionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -123,5 +138,27 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_keep_their_partition_for_ever() {
+        // Golden: FNV-1a 64 of "a" is af63dc4c8601ec8c, of "foobar" 85944171f73967e8.
+        assert_eq!(PartitionId::of_text("a", 1 << 16), PartitionId(0xec8c));
+        assert_eq!(PartitionId::of_text("foobar", 1 << 16), PartitionId(0x67e8));
+        assert_eq!(PartitionId::of_text("anything", 1), PartitionId(0));
+    }
+
+    #[test]
+    fn keys_spread_over_all_partitions() {
+        let mut counts = [0; 16];
+        for key in 0..1600 {
+            counts[PartitionId::of_text(&format!("node-{key}"), 16).0 as usize] += 1;
+        }
+        assert!(counts.iter().all(|&count| (60..140).contains(&count)), "{counts:?}");
     }
 }
