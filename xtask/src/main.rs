@@ -1,3 +1,64 @@
-//! Development tasks.
+//! Weir's development tasks: `cargo xtask <task>`.
+//!
+//! One file per task; every task says what it runs before it runs it, so that each line can be
+//! repeated by hand. Nothing here is part of the product, and no other crate depends on it.
 
-fn main() {}
+mod command_line;
+mod debian;
+mod dependencies;
+mod footprint;
+mod quick;
+mod steps;
+mod test;
+mod tidy;
+mod up;
+mod wait;
+mod workspace;
+
+use crate::workspace::Workspace;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Weir's development tasks.
+///
+/// First time here?  `cargo xtask up` builds and runs Weir on this machine.
+/// While coding:     `cargo xtask quick` formats, lints and runs the fast tests.
+/// Before a push:    `cargo xtask test` is exactly what CI runs.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", verbatim_doc_comment)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    Up(up::Up),
+    Test(test::Test),
+    Quick(quick::Quick),
+    Tidy(tidy::Tidy),
+    Footprint(footprint::Footprint),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments.task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<()> {
+    let workspace = Workspace::load()?;
+    std::env::set_current_dir(&workspace.root)?;
+    match task {
+        Task::Up(up) => up.run(&workspace),
+        Task::Test(test) => test.run(&workspace),
+        Task::Quick(quick) => quick.run(&workspace),
+        Task::Tidy(tidy) => tidy.run(&workspace),
+        Task::Footprint(footprint) => footprint.run(&workspace),
+    }
+}
