@@ -1,1 +1,41 @@
 //! Async client of the broker's native HTTP API.
+//!
+//! [`Client`] has one method for each call of the API; every method sends one request, never
+//! retries on its own, and ends within its timeout. [`ClientError`] tells the caller what to do
+//! next; [`Backoff`] says how long to wait before doing it. [`Client::stream`] is one live
+//! connection; [`Client::follow`] keeps one alive and resumes where it broke.
+//!
+//! Memory is bounded: an answer or a streamed message above
+//! [`ClientOptions::max_response_bytes`] is refused.
+//!
+//! Absent on purpose: TLS (it will enter in `transport`), randomness (jitter is passed in), retries
+//! of publishes (only the caller knows whether its messages carry ids), and logging.
+
+mod address;
+mod backoff;
+mod broker_url;
+mod client;
+mod error;
+mod fetch;
+mod follow;
+mod groups;
+mod health;
+mod lease;
+mod publish;
+mod read_from;
+mod sse;
+mod stream;
+mod topics;
+mod transport;
+mod verbatim;
+
+pub use backoff::Backoff;
+pub use client::{Client, ClientOptions};
+pub use error::ClientError;
+pub use fetch::FetchOptions;
+pub use follow::{Follow, Followed};
+pub use lease::LeaseOptions;
+pub use publish::PublishOptions;
+pub use read_from::ReadFrom;
+pub use stream::{MessageStream, StreamedMessage};
+pub use verbatim::Verbatim;

@@ -1,0 +1,62 @@
+use crate::address::Address;
+use crate::transport::Call;
+use crate::{Client, ClientError};
+use http::Method;
+use weir_protocol::shapes::{GroupInfo, GroupRequest, Groups};
+use weir_types::{GroupName, TopicName};
+
+impl Client {
+    /// Lists the groups of a topic, in order of name.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn groups(&self, topic: &TopicName) -> Result<Groups, ClientError> {
+        let address = Address::path(&["v1", "topics", topic.as_str(), "groups"]);
+        self.transport.call(Call::get(address)).await
+    }
+
+    /// Shows one group.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn group(
+        &self,
+        topic: &TopicName,
+        group: &GroupName,
+    ) -> Result<GroupInfo, ClientError> {
+        let address = group_address(topic, group, &[]);
+        self.transport.call(Call::get(address)).await
+    }
+
+    /// Creates a group; one that exists stays where it is.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn put_group(
+        &self,
+        topic: &TopicName,
+        group: &GroupName,
+        request: GroupRequest,
+    ) -> Result<GroupInfo, ClientError> {
+        let call = Call::new(Method::PUT, group_address(topic, group, &[]));
+        self.transport.call(call.json(&request)).await
+    }
+
+    /// Deletes a group and its place in the topic.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn delete_group(
+        &self,
+        topic: &TopicName,
+        group: &GroupName,
+    ) -> Result<(), ClientError> {
+        let call = Call::new(Method::DELETE, group_address(topic, group, &[]));
+        self.transport.call_unit(call).await
+    }
+}
+
+pub(crate) fn group_address(topic: &TopicName, group: &GroupName, rest: &[&str]) -> Address {
+    let group = ["v1", "topics", topic.as_str(), "groups", group.as_str()];
+    Address::path(&[&group, rest].concat())
+}

@@ -1,0 +1,24 @@
+use crate::address::Address;
+use crate::transport::Call;
+use crate::{Client, ClientError};
+use weir_protocol::shapes::Health;
+
+impl Client {
+    /// Asks whether the broker works.
+    ///
+    /// # Errors
+    /// [`ClientError`]; a broker that does not work answers with an error status.
+    pub async fn health(&self) -> Result<Health, ClientError> {
+        let call = Call::get(Address::path(&["health"]));
+        self.transport.call(call).await
+    }
+
+    /// Asks whether the broker accepts work: not while it starts, drains or has failed.
+    ///
+    /// # Errors
+    /// [`ClientError`]; a broker that is not ready answers with an error status.
+    pub async fn ready(&self) -> Result<Health, ClientError> {
+        let call = Call::get(Address::path(&["ready"]));
+        self.transport.call(call).await
+    }
+}

@@ -1,0 +1,158 @@
+use crate::address::Address;
+use crate::sse::{Event, Parser};
+use crate::transport::{Call, Transport, refused};
+use crate::{Client, ClientError, ReadFrom};
+use http::header::{ACCEPT, HeaderName, HeaderValue};
+use http_body_util::BodyExt;
+use hyper::body::{Bytes, Incoming};
+use std::sync::Arc;
+use std::time::Duration;
+use weir_protocol::ErrorBody;
+use weir_protocol::shapes::Message;
+use weir_types::{PartitionId, TopicName};
+
+/// A message of a stream.
+#[derive(Clone, Debug)]
+pub struct StreamedMessage {
+    /// The message.
+    pub message: Message,
+    /// The object it was read from.
+    pub json: String,
+    /// Place after this message and all before it. Given once per flush of the broker: `None`
+    /// means that a later message of the same flush carries it.
+    pub cursor: Option<String>,
+}
+
+/// One live connection that delivers messages as they are published. It ends when the connection
+/// does; [`Client::follow`] goes on after that.
+#[derive(Debug)]
+pub struct MessageStream {
+    transport: Arc<Transport>,
+    body: Incoming,
+    parser: Parser,
+    cursor: Option<String>,
+}
+
+impl Client {
+    /// Streams a topic, or one partition of it, beginning at `from`.
+    ///
+    /// # Errors
+    /// [`ClientError`] when the stream cannot be opened.
+    pub async fn stream(
+        &self,
+        topic: &TopicName,
+        from: &ReadFrom,
+        partition: Option<PartitionId>,
+    ) -> Result<MessageStream, ClientError> {
+        let address = Address::path(&["v1", "topics", topic.as_str(), "stream"])
+            .with("from", from)
+            .with_some("partition", partition);
+        let accept = HeaderValue::from_static("text/event-stream");
+        let mut call = Call::get(address).header(ACCEPT, accept);
+        if let ReadFrom::At(cursor) = from
+            && let Ok(cursor) = HeaderValue::from_str(cursor)
+        {
+            call = call.header(HeaderName::from_static("last-event-id"), cursor);
+        }
+        let body = self.transport.open(call).await?;
+        Ok(MessageStream {
+            transport: Arc::clone(&self.transport),
+            body,
+            parser: Parser::new(self.transport.options.max_response_bytes),
+            cursor: None,
+        })
+    }
+}
+
+impl MessageStream {
+    /// The next message; `None` when the broker ended the stream, which it does when it stops.
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    /// [`ClientError`]; the stream is over then.
+    pub async fn next(&mut self) -> Result<Option<StreamedMessage>, ClientError> {
+        loop {
+            while let Some(event) = self.parser.next_event() {
+                if let Some(message) = self.read_event(event)? {
+                    return Ok(Some(message));
+                }
+            }
+            let Some(chunk) = self.next_chunk().await? else {
+                return Ok(None);
+            };
+            self.parser.push(&chunk).map_err(|_| {
+                let limit = self.transport.options.max_response_bytes;
+                malformed(format!("an event has more than {limit} bytes"))
+            })?;
+        }
+    }
+
+    /// The newest cursor the broker gave on this connection, even without a message.
+    #[must_use]
+    pub fn cursor(&self) -> Option<&str> {
+        self.cursor.as_deref()
+    }
+
+    /// How long the broker wants clients to wait before they reconnect, if it said.
+    #[must_use]
+    pub const fn reconnect_after(&self) -> Option<Duration> {
+        self.parser.retry()
+    }
+
+    async fn next_chunk(&mut self) -> Result<Option<Bytes>, ClientError> {
+        let frame = match self.transport.options.stream_idle_timeout {
+            None => self.body.frame().await,
+            Some(limit) => {
+                let frame = tokio::time::timeout(limit, self.body.frame()).await;
+                frame.map_err(|_| ClientError::TimedOut {
+                    broker: self.transport.authority().to_owned(),
+                    after: limit,
+                })?
+            }
+        };
+        match frame {
+            None => Ok(None),
+            Some(Ok(frame)) => Ok(Some(frame.into_data().unwrap_or_default())),
+            Some(Err(error)) => Err(self.transport.broken(&error)),
+        }
+    }
+
+    /// The message of an event. Events of kinds that this version does not know carry none.
+    fn read_event(&mut self, event: Event) -> Result<Option<StreamedMessage>, ClientError> {
+        if event.id.is_some() {
+            self.cursor.clone_from(&event.id);
+        }
+        match event.kind.as_str() {
+            "" | "message" if !event.data.is_empty() => message(event).map(Some),
+            "error" => Err(broker_error(&event.data)),
+            _ => Ok(None),
+        }
+    }
+}
+
+fn message(event: Event) -> Result<StreamedMessage, ClientError> {
+    let json = String::from_utf8(event.data).map_err(|error| malformed(error.to_string()))?;
+    let message = serde_json::from_str(&json).map_err(|error| malformed(error.to_string()))?;
+    Ok(StreamedMessage {
+        message,
+        json,
+        cursor: event.id,
+    })
+}
+
+/// An error in the middle of a stream, where no status can carry it any more.
+fn broker_error(data: &[u8]) -> ClientError {
+    match serde_json::from_slice(data) {
+        Ok(ErrorBody { error }) => {
+            refused(error.code.http_status(), error.code, error.message, None)
+        }
+        Err(error) => malformed(error.to_string()),
+    }
+}
+
+fn malformed(reason: String) -> ClientError {
+    ClientError::Malformed {
+        status: 200,
+        reason,
+    }
+}
