@@ -1,1 +1,42 @@
-//! The storage engine: durable per-topic logs of JSON lines.
+//! The storage engine: durable per-topic logs of JSON lines, and the journals of groups.
+//!
+//! [`Store`] owns a data directory and is its only writer; [`Store::commit_round`] makes a round of
+//! appends and journal entries durable before it returns. [`PartitionReader`] is the shared,
+//! read-only side: it sees exactly the records below the high watermark. Everything is synchronous,
+//! goes through [`FileSystem`], and takes time and randomness as arguments, so that a test can
+//! break the disk, cut the power and turn the clock.
+//!
+//! Only this crate knows bytes on disk. The formats have one table each: records in `record`,
+//! journals in `journal`, the directory in `data_dir`.
+//!
+//! Absent on purpose: threads, async, sockets, leases, and any parsing of payloads.
+
+mod checked_line;
+mod data_dir;
+mod error;
+#[cfg(feature = "faulty")]
+pub mod faulty;
+mod fs;
+mod journal;
+mod json_file;
+mod partition_log;
+mod reader;
+mod record;
+mod recovery;
+mod retention;
+mod scan;
+mod segment;
+mod store;
+mod topic;
+
+pub use data_dir::NodeIdentity;
+pub use error::StorageError;
+pub use fs::{DirectoryLock, Disk, File, FileSystem, OpenMode};
+pub use journal::{JournalEntry, Progress, Returned};
+pub use reader::{PartitionReader, ReadBatch, ReadLimits, StoredLine};
+pub use record::RecordDraft;
+pub use recovery::{Finding, FindingKind};
+pub use store::{
+    Appended, GroupProgress, JournalKey, OpenOptions, Opened, Operation, Outcome, PartitionKey,
+    Store, TopicFiles,
+};

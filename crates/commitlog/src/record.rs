@@ -1,0 +1,188 @@
+//! A record on disk: one line.
+//!
+//! | member | when | content |
+//! |---|---|---|
+//! | `offset` | always | position in the partition |
+//! | `timestamp` | always | when it was stored, milliseconds since the Unix epoch |
+//! | `id` | always | the message's id, a JSON string |
+//! | `key` | if set | a JSON string |
+//! | `headers` | if any | an object of strings |
+//! | `reply_to` | if set | a topic name |
+//! | `payload` | always | the producer's JSON, as it came, on one line |
+//! | `crc` | always | see `checked_line` |
+//!
+//! The order is fixed, and nothing stands between the members: a reader takes offset and timestamp
+//! from the front and checks the rest by its checksum.
+
+use crate::checked_line;
+use bytes::Bytes;
+use serde::Serialize;
+use std::io::Write;
+use weir_types::{Headers, Key, MessageId, Offset, Timestamp, TopicName};
+
+/// A record before it has its offset and time.
+#[derive(Clone, Debug)]
+pub struct RecordDraft {
+    /// The message's id.
+    pub id: MessageId,
+    /// The message's key.
+    pub key: Option<Key>,
+    /// The message's headers.
+    pub headers: Headers,
+    /// Topic that an answer goes to.
+    pub reply_to: Option<TopicName>,
+    /// One valid JSON value without raw CR or LF. The engine copies it and never looks inside.
+    pub payload: Bytes,
+}
+
+/// Bytes of the shortest possible record with its newline; bounds how many may hide in damage.
+pub(crate) const MIN_RECORD_BYTES: u64 = 60;
+
+const OFFSET: &[u8] = b"{\"offset\":";
+const TIMESTAMP: &[u8] = b",\"timestamp\":";
+
+impl RecordDraft {
+    /// Appends the record's line, newline included.
+    pub(crate) fn encode(&self, offset: Offset, timestamp: Timestamp, out: &mut Vec<u8>) {
+        debug_assert!(
+            !self.payload.contains(&b'\n'),
+            "a payload stays on its line"
+        );
+        let start = out.len();
+        out.reserve(self.payload.len() + 160);
+        let _infallible = write!(out, "{{\"offset\":{offset},\"timestamp\":{timestamp}");
+        push_member(out, "id", self.id.as_str());
+        if let Some(key) = &self.key {
+            push_member(out, "key", key.as_str());
+        }
+        if !self.headers.is_empty() {
+            push_member(out, "headers", &self.headers);
+        }
+        if let Some(reply_to) = &self.reply_to {
+            push_member(out, "reply_to", reply_to.as_str());
+        }
+        out.extend_from_slice(b",\"payload\":");
+        out.extend_from_slice(&self.payload);
+        checked_line::seal(out, start);
+    }
+}
+
+fn push_member(out: &mut Vec<u8>, name: &str, value: &(impl Serialize + ?Sized)) {
+    let _infallible = write!(out, ",\"{name}\":");
+    // Strings and maps of strings always serialize, and a Vec always takes them.
+    let _infallible = serde_json::to_writer(out, value);
+}
+
+/// Offset and timestamp from the front of a line; `None` if it is no record.
+pub(crate) fn place(line: &[u8]) -> Option<(Offset, Timestamp)> {
+    let rest = line.strip_prefix(OFFSET)?;
+    let (offset, rest) = leading_number(rest)?;
+    let (timestamp, rest) = leading_number(rest.strip_prefix(TIMESTAMP)?)?;
+    rest.starts_with(b",\"id\":")
+        .then_some((Offset(offset), Timestamp(timestamp)))
+}
+
+/// The highest offset that a damaged region may have held: every record in it whose front is
+/// still legible counts, bounded by how many records fit into the region.
+pub(crate) fn highest_legible_offset(damaged: &[u8], expected: Offset) -> Option<Offset> {
+    let most = expected.plus(damaged.len() as u64 / MIN_RECORD_BYTES);
+    let starts = damaged
+        .windows(OFFSET.len())
+        .enumerate()
+        .filter(|(_, window)| *window == OFFSET);
+    let offsets = starts.filter_map(|(at, _)| place(&damaged[at..]).map(|(offset, _)| offset));
+    offsets
+        .filter(|&offset| offset >= expected && offset <= most)
+        .max()
+}
+
+fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
+    let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
+    let number = std::str::from_utf8(&text[..digits]).ok()?.parse().ok()?;
+    Some((number, &text[digits..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft(payload: &'static str) -> RecordDraft {
+        RecordDraft {
+            id: MessageId::parse("i").unwrap(),
+            key: None,
+            headers: Headers::default(),
+            reply_to: None,
+            payload: Bytes::from_static(payload.as_bytes()),
+        }
+    }
+
+    fn line(draft: &RecordDraft) -> String {
+        let mut out = Vec::new();
+        draft.encode(Offset(42), Timestamp(1_763_712_000_123), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_plain_record_is_golden() {
+        assert_eq!(
+            line(&draft("{\"a\": 1}")),
+            "{\"offset\":42,\"timestamp\":1763712000123,\"id\":\"i\",\"payload\":{\"a\": 1},\"crc\":\"CRC\"}\n"
+                .replace("CRC", &format!("{:08x}", crc32c::crc32c(
+                    b"{\"offset\":42,\"timestamp\":1763712000123,\"id\":\"i\",\"payload\":{\"a\": 1}"
+                )))
+        );
+    }
+
+    #[test]
+    fn all_members_come_in_their_order() {
+        let full = RecordDraft {
+            key: Some(Key::parse("k\"1").unwrap()),
+            headers: Headers::new([("h".to_owned(), "v".to_owned())].into()).unwrap(),
+            reply_to: Some(TopicName::parse("answers").unwrap()),
+            ..draft("null")
+        };
+        let line = line(&full);
+        assert!(line.contains(
+            r#""id":"i","key":"k\"1","headers":{"h":"v"},"reply_to":"answers","payload":null,"crc":""#
+        ));
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value["key"], "k\"1");
+    }
+
+    #[test]
+    fn the_place_is_read_from_the_front() {
+        let line = line(&draft("1"));
+        assert_eq!(
+            place(line.as_bytes()),
+            Some((Offset(42), Timestamp(1_763_712_000_123)))
+        );
+        assert_eq!(place(b"{\"offset\":,"), None);
+        assert_eq!(
+            place(b"{\"offset\":99999999999999999999,\"timestamp\":1,\"id\":"),
+            None
+        );
+    }
+
+    #[test]
+    fn the_shortest_record_is_as_short_as_claimed() {
+        let shortest = RecordDraft {
+            payload: Bytes::from_static(b"1"),
+            ..draft("1")
+        };
+        let mut out = Vec::new();
+        shortest.encode(Offset(0), Timestamp(0), &mut out);
+        assert!(out.len() as u64 >= MIN_RECORD_BYTES, "{}", out.len());
+    }
+
+    #[test]
+    fn offsets_in_damage_are_found_but_not_believed_blindly() {
+        let mut two = line(&draft("1")).replace('\n', "x").into_bytes();
+        two.extend_from_slice(line(&draft("1")).replace("42", "43").as_bytes());
+        assert_eq!(highest_legible_offset(&two, Offset(42)), Some(Offset(43)));
+        assert_eq!(highest_legible_offset(&two, Offset(50)), None);
+        assert_eq!(
+            highest_legible_offset(b"{\"offset\":9999,\"timestamp\":1,\"id\":", Offset(1)),
+            None
+        );
+    }
+}

@@ -1,0 +1,279 @@
+//! One test for each way in which the disk can refuse.
+
+use crate::rig::{
+    NOW, Rig, append_op, draft, finished, group, pairs, settings, topic, try_append, try_journal,
+};
+use std::io;
+use weir_commitlog::faulty::{Call, Fault};
+use weir_commitlog::{Operation, StorageError};
+use weir_types::{Incarnation, Offset};
+
+fn is_fail_stopped<T>(result: &Result<T, StorageError>) -> bool {
+    matches!(result, Err(StorageError::FailStopped { .. }))
+}
+
+#[test]
+fn a_failed_write_gives_its_offsets_back_and_the_next_append_works() {
+    for written in [0, 1, 50, 10_000] {
+        let mut rig = Rig::new();
+        rig.append(&["1"]);
+        rig.disk.fail(
+            Fault::on(Call::Write)
+                .path(".log")
+                .once()
+                .after_bytes(written),
+        );
+        let refused = rig.try_append(0, &["2", "3"]).unwrap_err();
+        assert!(
+            refused.to_string().contains("00000000000000000000.log"),
+            "{refused}"
+        );
+        assert_eq!(rig.reader(0).high_watermark(), Offset(1));
+        assert_eq!(rig.append(&["4"]).first_offset, Offset(1));
+        assert_eq!(rig.contents(0), pairs(&[(0, "1"), (1, "4")]));
+        let reopened = rig.reopen();
+        assert!(reopened.findings().is_empty());
+        assert_eq!(reopened.contents(0), pairs(&[(0, "1"), (1, "4")]));
+    }
+}
+
+#[test]
+fn a_full_disk_is_reported_as_full_and_appends_go_on_once_there_is_room() {
+    let mut rig = Rig::new();
+    rig.append(&["1"]);
+    rig.disk.set_capacity(Some(rig.disk.used_bytes() + 20));
+    assert_eq!(rig.available_bytes().unwrap(), 20);
+    assert!(rig.try_append(0, &["2"]).unwrap_err().is_full());
+    assert_eq!(
+        rig.available_bytes().unwrap(),
+        20,
+        "what was written is cut again"
+    );
+    assert!(
+        rig.create_topic(&topic("u"), settings(2, 1_000), Incarnation(2), NOW)
+            .unwrap_err()
+            .is_full()
+    );
+    rig.disk.set_capacity(None);
+    rig.append(&["3"]);
+    rig.create_topic(&topic("u"), settings(2, 1_000), Incarnation(2), NOW)
+        .unwrap();
+    assert_eq!(rig.reopen().contents(0), pairs(&[(0, "1"), (1, "3")]));
+}
+
+#[test]
+fn a_failed_sync_stops_its_partition_and_no_other() {
+    let mut rig = Rig::with(settings(2, 1 << 20));
+    rig.disk
+        .fail(Fault::on(Call::Sync).path("partition-0").once());
+    let round = [append_op(rig.key(0), &["1"]), append_op(rig.key(1), &["2"])];
+    let outcomes = rig.commit_round(&round, NOW);
+    assert!(outcomes[0].is_err() && outcomes[1].is_ok(), "{outcomes:?}");
+    assert!(
+        rig.contents(0).is_empty(),
+        "nothing unacknowledged is shown"
+    );
+    assert!(rig.reader(0).has_failed() && !rig.reader(1).has_failed());
+    assert!(is_fail_stopped(&rig.try_append(0, &["3"])));
+    rig.try_append(1, &["4"]).unwrap();
+    let mut reopened = Rig::on(rig.disk.cut_power(&mut fastrand::Rng::with_seed(1)));
+    assert_eq!(reopened.contents(1), pairs(&[(0, "2"), (1, "4")]));
+    reopened.append(&["5"]);
+}
+
+#[test]
+fn a_write_that_cannot_be_cut_stops_the_partition() {
+    let mut rig = Rig::new();
+    rig.append(&["1"]);
+    rig.disk
+        .fail(Fault::on(Call::Write).path(".log").once().after_bytes(30));
+    rig.disk.fail(Fault::on(Call::SetLen).once());
+    rig.try_append(0, &["2"]).unwrap_err();
+    assert!(is_fail_stopped(&rig.try_append(0, &["3"])));
+    assert_eq!(rig.reopen().contents(0), pairs(&[(0, "1")]));
+}
+
+#[test]
+fn a_failed_directory_sync_at_a_roll_stops_the_partition() {
+    let mut rig = Rig::with(settings(2, 10));
+    rig.append(&["1"]);
+    rig.disk
+        .fail(Fault::on(Call::SyncDir).path("partition-0").once());
+    rig.try_append(0, &["2"]).unwrap_err();
+    assert!(is_fail_stopped(&rig.try_append(0, &["3"])));
+    rig.try_append(1, &["4"]).unwrap();
+    let mut reopened = rig.reopen();
+    assert_eq!(reopened.contents(0), pairs(&[(0, "1")]));
+    assert_eq!(reopened.append(&["5"]).first_offset, Offset(1));
+}
+
+#[test]
+fn a_segment_that_cannot_be_created_is_tried_again() {
+    let mut rig = Rig::with(settings(1, 10));
+    rig.append(&["1"]);
+    rig.disk.fail(
+        Fault::on(Call::Create)
+            .once()
+            .error(io::ErrorKind::StorageFull),
+    );
+    assert!(rig.try_append(0, &["2"]).unwrap_err().is_full());
+    assert_eq!(rig.append(&["3"]).first_offset, Offset(1));
+    assert_eq!(rig.reopen().contents(0), pairs(&[(0, "1"), (1, "3")]));
+}
+
+#[test]
+fn whatever_fails_while_a_topic_is_created_leaves_none_and_harms_no_start() {
+    for nth in 1.. {
+        let mut rig = Rig::new();
+        rig.disk.fail(Fault::on_any().path("data").nth(nth));
+        let created = rig.create_topic(&topic("u"), settings(2, 1_000), Incarnation(2), NOW);
+        if created.is_ok() {
+            assert!(nth > 10, "{nth}");
+            break;
+        }
+        assert!(matches!(
+            rig.purge_topic(&topic("u")),
+            Err(StorageError::NoSuchTopic { .. })
+        ));
+        let mut rng = fastrand::Rng::with_seed(nth);
+        for disk in [
+            rig.disk.kill(),
+            rig.disk.cut_power(&mut rng),
+            rig.disk.cut_power(&mut rng),
+        ] {
+            let mut next = Rig::on(disk);
+            let _maybe_there = next.delete_topic(&topic("u"));
+            next.create_topic(&topic("u"), settings(3, 1_000), Incarnation(3), NOW)
+                .unwrap();
+            assert_eq!(next.reopen().opened.topics[1].partitions.len(), 3);
+        }
+    }
+}
+
+#[test]
+fn after_a_failed_sync_of_the_data_directory_no_topic_is_acknowledged_until_a_restart() {
+    let mut rig = Rig::new();
+    // Within the data directory itself, topics are told from it by their longer path.
+    for nth in 1.. {
+        rig.disk.fail(Fault::on(Call::SyncDir).nth(nth));
+        let created = rig.create_topic(&topic("u"), settings(1, 1_000), Incarnation(2), NOW);
+        rig.disk.heal();
+        match created {
+            Ok(_) => panic!("the sync of the data directory comes last"),
+            Err(error) if error.to_string().starts_with("cannot sync data:") => break,
+            Err(_) => rig = Rig::new(),
+        }
+    }
+    for name in ["u", "v"] {
+        rig.create_topic(&topic(name), settings(1, 1_000), Incarnation(3), NOW)
+            .unwrap_err();
+    }
+    rig.append(&["1"]);
+    let mut next = rig.reopen();
+    next.create_topic(&topic("v"), settings(1, 1_000), Incarnation(3), NOW)
+        .unwrap();
+}
+
+#[test]
+fn journals_fail_like_partitions_each_for_itself() {
+    let mut rig = Rig::new();
+    rig.append(&["1", "2", "3"]);
+    let (g, h) = (rig.new_group("g")[0], rig.new_group("h")[0]);
+    rig.disk.fail(
+        Fault::on(Call::Write)
+            .path("g.journal")
+            .once()
+            .after_bytes(5),
+    );
+    try_journal(&mut rig, g, finished(0, 1)).unwrap_err();
+    try_journal(&mut rig, g, finished(0, 1)).unwrap();
+    rig.disk
+        .fail(Fault::on(Call::Sync).path("g.journal").once());
+    try_journal(&mut rig, g, finished(1, 2)).unwrap_err();
+    assert!(is_fail_stopped(&try_journal(&mut rig, g, finished(1, 2))));
+    try_journal(&mut rig, h, finished(0, 3)).unwrap();
+    rig.append(&["4"]);
+    let next = rig.reopen();
+    assert!(next.findings().is_empty());
+    assert!(next.progress("g")[0].committed >= Offset(1));
+    assert_eq!(next.progress("h")[0].committed, Offset(3));
+}
+
+#[test]
+fn a_failed_sync_while_a_journal_is_compacted_stops_it() {
+    for call in [Call::Sync, Call::SyncDir] {
+        let mut rig = Rig::new();
+        rig.append(&["1", "2", "3"]);
+        let journal = rig.new_group("g")[0];
+        let back = || weir_commitlog::JournalEntry {
+            committed: Some(Offset(0)),
+            ..Default::default()
+        };
+        (0..2_000).for_each(|_| rig.journal(journal, back()));
+        rig.disk.fail(Fault::on(call).path("groups").once());
+        rig.maintain_topic(&topic("t"), &[], NOW).unwrap_err();
+        assert!(is_fail_stopped(&try_journal(
+            &mut rig,
+            journal,
+            finished(0, 1)
+        )));
+        assert_eq!(rig.reopen().progress("g")[0].committed, Offset(0));
+    }
+}
+
+#[test]
+fn a_segment_that_cannot_be_removed_stays_readable_and_is_tried_again() {
+    let mut rig = Rig::with(settings(1, 10));
+    rig.append(&["1"]);
+    rig.append(&["2"]);
+    rig.disk.fail(Fault::on(Call::Remove).once());
+    rig.purge_topic(&topic("t")).unwrap_err();
+    assert_eq!(rig.contents(0).len(), 2);
+    assert_eq!(rig.purge_topic(&topic("t")).unwrap(), 2);
+    assert!(rig.reopen().contents(0).is_empty());
+}
+
+#[test]
+fn maintenance_goes_on_behind_a_stopped_partition() {
+    let mut rig = Rig::with(settings(2, 10));
+    for partition in [0, 1] {
+        rig.try_append(partition, &["1"]).unwrap();
+    }
+    rig.disk
+        .fail(Fault::on(Call::Sync).path("partition-0").once());
+    rig.try_append(0, &["2"]).unwrap_err();
+    let later = NOW.plus(std::time::Duration::from_secs(30 * 86_400));
+    rig.maintain_topic(&topic("t"), &[], later).unwrap_err();
+    assert_eq!(rig.reader(1).log_start_offset(), Offset(1));
+}
+
+#[test]
+fn a_read_error_is_an_error_and_not_the_end() {
+    let mut rig = Rig::new();
+    rig.append(&["1"]);
+    rig.disk.fail(Fault::on(Call::Read).once());
+    assert!(rig.reader(0).read(Offset(0), crate::rig::ALL).is_err());
+    assert_eq!(rig.contents(0).len(), 1);
+}
+
+#[test]
+fn operations_on_what_was_deleted_are_gone() {
+    let mut rig = Rig::new();
+    let journal = rig.new_group("g")[0];
+    let key = rig.key(0);
+    rig.delete_topic(&topic("t")).unwrap();
+    assert!(matches!(
+        try_append(&mut rig, key, &["1"], NOW),
+        Err(StorageError::Gone)
+    ));
+    assert!(matches!(
+        try_journal(&mut rig, journal, finished(0, 1)),
+        Err(StorageError::Gone)
+    ));
+    let operation = Operation::Append {
+        partition: key,
+        records: vec![draft("1")],
+    };
+    assert_eq!(rig.commit_round(&[operation], NOW).len(), 1);
+    assert!(rig.create_group(&topic("t"), &group("g"), &[]).is_err());
+}

@@ -1,0 +1,19 @@
+//! The storage engine through its public face, on a disk that fails on purpose.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests state their expectations bluntly, in helpers too"
+)]
+
+mod data_directory;
+mod durability;
+mod faults;
+mod journals;
+mod log;
+mod model;
+mod recovery;
+mod retention;
+mod rig;
+mod topics;
