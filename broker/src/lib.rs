@@ -1,1 +1,22 @@
 //! The broker: one core, several front ends.
+//!
+//! `broker` is the core; `http` a front end. Below the core, `committer` is the one thread that
+//! writes, `group` owns what consumers share, `reads` gets records off the disk. `run` builds all of
+//! it and takes it down in order; `settings` is what an operator may choose.
+//!
+//! Absent on purpose: rules in front ends, a lock held across an `.await`, a task without an owner.
+
+pub mod broker;
+mod committer;
+mod group;
+pub mod http;
+pub mod metrics;
+mod reads;
+mod registry;
+pub mod run;
+pub mod settings;
+mod topic;
+
+pub use broker::{Broker, BrokerError, BrokerOptions};
+pub use run::Running;
+pub use settings::Settings;

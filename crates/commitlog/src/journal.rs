@@ -156,6 +156,12 @@ impl Progress {
         offset < self.committed || self.finished.contains(offset)
     }
 
+    /// How many offsets the group is done with.
+    #[must_use]
+    pub fn finished_records(&self) -> u64 {
+        self.committed.0 + self.finished.len()
+    }
+
     /// Moves the committed offset over what is finished right above it.
     fn settle(&mut self) {
         if let Some(range) = self.finished.range_of(self.committed) {

@@ -1,4 +1,4 @@
-use crate::payload::{InvalidPayload, Payload};
+use crate::payload::{InvalidPayload, Payload, is_object};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -145,6 +145,10 @@ fn parse_line<L: FromLine>(
             e.valid_up_to()
         ))
     })?;
+    if !is_object(text.as_bytes()) {
+        let expected = "send one JSON object a line, such as {\"payload\":…}";
+        return Err(refused(format!("not a JSON object; {expected}")));
+    }
     let raw: RawLine<'_> = serde_json::from_str(text).map_err(|e| refused(describe(&e)))?;
     let payload = body.slice_ref(raw.payload.get().as_bytes());
     let payload = Payload::parse(&payload, max_payload_bytes)
@@ -197,6 +201,7 @@ mod tests {
         assert!(error("{\"payload\":1,\"paylod\":2}").contains("unknown field `paylod`"));
         assert!(error("{\"payload\":1,\"topic\":\"t\"}").contains("unknown field `topic`"));
         assert!(error("{\"key\":\"k\"}").contains("missing field `payload`"));
+        assert!(error("[1]").starts_with("line 1: not a JSON object"));
         assert_eq!(batch("\n").unwrap_err(), InvalidBatch::Empty);
     }
 

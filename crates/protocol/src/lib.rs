@@ -17,7 +17,7 @@ pub use batch::{FromLine, InvalidBatch, MultiTopicLine, NewMessage, parse_batch}
 pub use cursor::{Cursor, InvalidCursor};
 pub use envelope::{LeaseFields, push_leased_message, push_message};
 pub use error::{ErrorBody, ErrorCode, ErrorDetail};
-pub use payload::{InvalidPayload, Payload, check_json};
+pub use payload::{InvalidPayload, Payload, check_json, is_object};
 pub use receipt::{InvalidReceipt, Receipt};
 
 /// Media type of newline-delimited JSON: a batch when published, stored lines when fetched.

@@ -96,6 +96,13 @@ fn on_one_line(value: Bytes) -> Bytes {
         .collect()
 }
 
+/// Whether JSON text can only be an object. serde also reads structs from arrays, by position,
+/// which nobody means who sends one.
+#[must_use]
+pub fn is_object(text: &[u8]) -> bool {
+    text.trim_ascii_start().starts_with(b"{")
+}
+
 /// Checks that `text` is exactly one JSON value that every parser accepts.
 ///
 /// `serde_json`'s own shortcuts (`IgnoredAny`, `RawValue`) let pass lone surrogates, `1e999` and
@@ -261,7 +268,7 @@ mod tests {
         #[test]
         fn any_text_becomes_a_valid_payload(text in ".*") {
             let payload = Payload::from_text(&text);
-            prop_assert_eq!(parse(payload.as_bytes()).unwrap(), payload.clone());
+            prop_assert_eq!(parse(payload.as_bytes()), Ok(payload.clone()));
             let back: String = serde_json::from_slice(payload.as_bytes()).unwrap();
             prop_assert_eq!(back, text);
         }

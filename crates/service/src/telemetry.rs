@@ -63,6 +63,15 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
     installed.map_err(|_| TelemetryError::AlreadySetUp)
 }
 
+/// Reads a log filter, as a setting.
+///
+/// # Errors
+/// What is wrong, and what is allowed.
+pub fn log_filter(value: &str) -> Result<String, String> {
+    let checked = parse_filter(value).map(|_| value.to_owned());
+    checked.map_err(|refused| refused.to_string())
+}
+
 fn parse_filter(filter: &str) -> Result<EnvFilter, TelemetryError> {
     EnvFilter::builder()
         .parse(filter)

@@ -158,8 +158,8 @@ pub(super) const FORBIDDEN: &[Forbidden] = &[
             "crates/types",
             "crates/protocol",
             "crates/commitlog",
-            "broker/src/group",
-            "broker/src/group.rs",
+            "broker/src/group/partition",
+            "broker/src/group/partition.rs",
         ],
         tests: InTests::Allowed,
         why: "time and randomness are passed in below the task layer (`now` is an argument), so \

@@ -1,0 +1,131 @@
+use std::time::Duration;
+use thiserror::Error;
+use weir_commitlog::StorageError;
+use weir_protocol::{ErrorCode, InvalidCursor};
+use weir_types::{GroupName, InvalidTopicSettings, PartitionId, TopicName};
+
+/// Why the broker refused or failed; every front end maps it by [`BrokerError::code`].
+#[derive(Debug, Error)]
+pub enum BrokerError {
+    /// There is no such topic.
+    #[error("there is no topic {topic}")]
+    UnknownTopic {
+        /// The name asked for.
+        topic: TopicName,
+    },
+    /// There is no such group.
+    #[error("the topic {topic} has no group {group}")]
+    UnknownGroup {
+        /// The topic.
+        topic: TopicName,
+        /// The name asked for.
+        group: GroupName,
+    },
+    /// There is no such partition.
+    #[error("the topic {topic} has no partition {partition}; it has {partitions}, counted from 0")]
+    UnknownPartition {
+        /// The topic.
+        topic: TopicName,
+        /// The partition asked for.
+        partition: PartitionId,
+        /// How many it has.
+        partitions: u32,
+    },
+    /// A message of a batch cannot go where it asks to; nothing of the batch is stored.
+    #[error("line {line}: {source}")]
+    BatchLine {
+        /// Counted from 1, blank lines left out.
+        line: usize,
+        /// What is wrong with it.
+        source: Box<Self>,
+    },
+    /// The number of partitions of a topic is fixed.
+    #[error(
+        "the topic {topic} has {partitions} partitions, which is fixed: key order depends on it"
+    )]
+    PartitionsFixed {
+        /// The topic.
+        topic: TopicName,
+        /// How many it has.
+        partitions: u32,
+    },
+    /// The cursor belongs to a topic of this name that was deleted.
+    #[error("the cursor belongs to an earlier topic {topic}, which was deleted; begin anew")]
+    StaleCursor {
+        /// The topic.
+        topic: TopicName,
+    },
+    /// A text that is no cursor.
+    #[error(transparent)]
+    InvalidCursor(#[from] InvalidCursor),
+    /// An offset says nothing without its partition.
+    #[error("an offset needs a partition: add partition=<number>, or begin from a cursor")]
+    OffsetWithoutPartition,
+    /// Settings outside their range.
+    #[error(transparent)]
+    InvalidSettings(#[from] InvalidTopicSettings),
+    /// No more topics may be created.
+    #[error("there are {max_topics} topics, as many as max-topics allows")]
+    TooManyTopics {
+        /// The limit.
+        max_topics: usize,
+    },
+    /// Too much is in flight.
+    #[error("too much is in flight; retry after {} s", retry_after.as_secs())]
+    Overloaded {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The broker is stopping.
+    #[error("the broker is stopping; reconnect")]
+    Draining,
+    /// Less than the reserve is left on the disk.
+    #[error("less than {min_free_bytes} bytes are free on the disk; publishes are refused")]
+    DiskAlmostFull {
+        /// The reserve.
+        min_free_bytes: u64,
+    },
+    /// The storage engine failed. What was not acknowledged is not stored.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// A defect.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl BrokerError {
+    pub(crate) fn internal(what: impl Into<String>) -> Self {
+        Self::Internal(what.into())
+    }
+
+    /// The code that programs see.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownTopic { .. } => ErrorCode::UnknownTopic,
+            Self::UnknownGroup { .. } => ErrorCode::UnknownGroup,
+            Self::UnknownPartition { .. } => ErrorCode::UnknownPartition,
+            Self::BatchLine { source, .. } => source.code(),
+            Self::PartitionsFixed { .. } => ErrorCode::Conflict,
+            Self::StaleCursor { .. } => ErrorCode::StaleCursor,
+            Self::InvalidCursor(_) | Self::OffsetWithoutPartition | Self::InvalidSettings(_) => {
+                ErrorCode::InvalidArgument
+            }
+            Self::TooManyTopics { .. } | Self::DiskAlmostFull { .. } => ErrorCode::StorageFull,
+            Self::Overloaded { .. } => ErrorCode::Overloaded,
+            Self::Draining => ErrorCode::Draining,
+            Self::Storage(StorageError::Gone | StorageError::NoSuchTopic { .. }) => {
+                ErrorCode::UnknownTopic
+            }
+            Self::Storage(error) if error.is_full() => ErrorCode::StorageFull,
+            Self::Storage(_) => ErrorCode::Storage,
+            Self::Internal(_) => ErrorCode::Internal,
+        }
+    }
+}
+
+impl From<tokio::task::JoinError> for BrokerError {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::internal(format!("a reading task failed: {error}"))
+    }
+}

@@ -1,0 +1,260 @@
+//! Reading by offset, without any group: fetch and streams.
+
+use super::{Broker, BrokerError};
+use crate::reads;
+use crate::topic::{Partition, Topic};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use weir_commitlog::{ReadLimits, StoredLine};
+use weir_protocol::Cursor;
+use weir_types::{Offset, PartitionId, TopicName};
+
+/// Where reading begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadFrom {
+    /// At the oldest record of each partition.
+    Earliest,
+    /// After the newest record of each partition.
+    Latest,
+    /// At an offset; only with an explicit partition.
+    Offset(Offset),
+    /// Where an earlier read ended. Partitions that it does not name begin at the earliest.
+    Cursor(Cursor),
+}
+
+/// What to read.
+#[derive(Clone, Debug)]
+pub struct FetchRequest {
+    /// One partition, or all.
+    pub partition: Option<PartitionId>,
+    /// Where to begin.
+    pub from: ReadFrom,
+    /// Messages returned at most.
+    pub max_records: usize,
+    /// Bytes of messages returned at most; the first one is returned whatever its size.
+    pub max_bytes: usize,
+}
+
+/// A record and where it lies.
+#[derive(Clone, Debug)]
+pub struct FetchedLine {
+    /// Its partition.
+    pub partition: PartitionId,
+    /// The stored line.
+    pub line: StoredLine,
+}
+
+/// What a fetch returns.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// The topic, as it is called.
+    pub topic: TopicName,
+    /// In order within each partition.
+    pub lines: Vec<FetchedLine>,
+    /// Where to read on.
+    pub next: Cursor,
+}
+
+/// Follows one topic; see [`StreamReader::next`].
+#[derive(Debug)]
+pub struct StreamReader {
+    topic: Arc<Topic>,
+    partitions: Vec<Partition>,
+    next: BTreeMap<PartitionId, Offset>,
+    limits: ReadLimits,
+    appended: watch::Receiver<()>,
+    draining: CancellationToken,
+}
+
+impl Broker {
+    /// Reads without a group. Waits up to `wait` for a first message; then the answer may be empty.
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    /// [`BrokerError::UnknownTopic`] and its like, a stale cursor, or the storage engine's.
+    pub async fn fetch(
+        &self,
+        topic: &TopicName,
+        request: &FetchRequest,
+        wait: Duration,
+    ) -> Result<Fetched, BrokerError> {
+        let mut reader = self.stream(topic, request)?;
+        let lines = reader.next(wait).await?.unwrap_or_default();
+        Ok(Fetched {
+            topic: reader.topic().clone(),
+            lines,
+            next: reader.cursor(),
+        })
+    }
+
+    /// Opens a reader that follows a topic.
+    ///
+    /// # Errors
+    /// Like [`Broker::fetch`].
+    pub fn stream(
+        &self,
+        topic: &TopicName,
+        request: &FetchRequest,
+    ) -> Result<StreamReader, BrokerError> {
+        let topic = self.topic(topic)?;
+        let partitions = chosen_partitions(&topic, request.partition)?;
+        let next = begin(&topic, &partitions, request)?;
+        Ok(StreamReader {
+            appended: topic.core().appended(),
+            draining: self.shared.draining.clone(),
+            limits: ReadLimits {
+                max_records: request.max_records,
+                max_bytes: request.max_bytes,
+            },
+            partitions,
+            next,
+            topic,
+        })
+    }
+}
+
+fn chosen_partitions(
+    topic: &Topic,
+    partition: Option<PartitionId>,
+) -> Result<Vec<Partition>, BrokerError> {
+    let all = topic.core().partitions();
+    let Some(partition) = partition else {
+        return Ok(all.to_vec());
+    };
+    let unknown = || BrokerError::UnknownPartition {
+        topic: topic.core().name().clone(),
+        partition,
+        partitions: topic.core().settings().partitions,
+    };
+    all.get(partition.0 as usize)
+        .map(|one| vec![one.clone()])
+        .ok_or_else(unknown)
+}
+
+fn begin(
+    topic: &Topic,
+    partitions: &[Partition],
+    request: &FetchRequest,
+) -> Result<BTreeMap<PartitionId, Offset>, BrokerError> {
+    let earliest = |p: &Partition| p.reader().log_start_offset();
+    let place: Box<dyn Fn(&Partition) -> Offset> = match &request.from {
+        ReadFrom::Earliest => Box::new(earliest),
+        ReadFrom::Latest => Box::new(|p| p.reader().high_watermark()),
+        ReadFrom::Offset(_) if request.partition.is_none() => {
+            return Err(BrokerError::OffsetWithoutPartition);
+        }
+        ReadFrom::Offset(offset) => Box::new(|_| *offset),
+        ReadFrom::Cursor(cursor) if cursor.incarnation != topic.core().incarnation() => {
+            return Err(BrokerError::StaleCursor {
+                topic: topic.core().name().clone(),
+            });
+        }
+        ReadFrom::Cursor(cursor) => Box::new(move |p| {
+            cursor
+                .next
+                .get(&p.id())
+                .copied()
+                .unwrap_or_else(|| earliest(p))
+        }),
+    };
+    Ok(partitions.iter().map(|p| (p.id(), place(p))).collect())
+}
+
+impl StreamReader {
+    /// The topic that is read.
+    #[must_use]
+    pub fn topic(&self) -> &TopicName {
+        self.topic.core().name()
+    }
+
+    /// Where reading goes on after everything that was returned.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        Cursor {
+            incarnation: self.topic.core().incarnation(),
+            next: self.next.clone(),
+        }
+    }
+
+    /// The next messages. Empty when `wait` ran out; `None` when the topic was deleted or the
+    /// broker drains, after everything that is there was returned. Cancel-safe: what was not
+    /// returned is returned by the next call.
+    ///
+    /// # Errors
+    /// The storage engine's.
+    pub async fn next(&mut self, wait: Duration) -> Result<Option<Vec<FetchedLine>>, BrokerError> {
+        let until = Instant::now() + wait;
+        loop {
+            self.appended.mark_unchanged();
+            let lines = self.read_all().await?;
+            if !lines.is_empty() {
+                self.topic.core().metrics().fetched(lines.len());
+                return Ok(Some(lines));
+            }
+            tokio::select! {
+                () = self.topic.closed().cancelled() => return Ok(None),
+                () = self.draining.cancelled() => return Ok(None),
+                () = tokio::time::sleep_until(until) => return Ok(Some(Vec::new())),
+                _ = self.appended.changed() => {}
+            }
+        }
+    }
+
+    /// Reads what is there, sharing the limits fairly between the partitions.
+    async fn read_all(&mut self) -> Result<Vec<FetchedLine>, BrokerError> {
+        let mut lines = Vec::new();
+        let mut next = self.next.clone();
+        let mut left = self.limits;
+        for (index, partition) in self.in_turn().enumerate() {
+            let share = share(left, self.partitions.len() - index);
+            let from = next.get(&partition.id()).copied().unwrap_or_default();
+            let pending = from < partition.reader().high_watermark();
+            if !pending || left.max_records == 0 || (left.max_bytes == 0 && !lines.is_empty()) {
+                continue;
+            }
+            let batch = reads::read(partition, from, share).await?;
+            let first_bytes = batch.lines.first().map_or(0, |line| line.bytes.len());
+            if !lines.is_empty() && first_bytes > left.max_bytes {
+                continue;
+            }
+            next.insert(partition.id(), batch.next_offset);
+            for line in batch.lines {
+                left.max_records -= 1;
+                left.max_bytes = left.max_bytes.saturating_sub(line.bytes.len());
+                lines.push(FetchedLine {
+                    partition: partition.id(),
+                    line,
+                });
+            }
+        }
+        self.next = next;
+        Ok(lines)
+    }
+
+    /// The partitions, from another one on each time something was read: where the limits are
+    /// smaller than what waits, all get their turn, over separate fetches too.
+    fn in_turn(&self) -> impl Iterator<Item = &Partition> {
+        let read = self.next.values().map(|offset| u128::from(offset.0));
+        let turn = read.sum::<u128>() % self.partitions.len() as u128;
+        let (before, from) = self.partitions.split_at(usize::try_from(turn).unwrap_or(0));
+        from.iter().chain(before)
+    }
+
+    /// Whether the broker stops: then the client reads on elsewhere, or later, from its cursor.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
+    }
+}
+
+/// What the next of `partitions` partitions may use of what is left.
+fn share(left: ReadLimits, partitions: usize) -> ReadLimits {
+    ReadLimits {
+        max_records: left.max_records.div_ceil(partitions),
+        max_bytes: left.max_bytes.div_ceil(partitions),
+    }
+}

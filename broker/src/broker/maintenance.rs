@@ -1,0 +1,86 @@
+//! What happens by itself: segments roll by age, retention trims, journals are compacted, and the
+//! free space of the disk is watched.
+
+use super::{Broker, BrokerError};
+use crate::topic::Topic;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use weir_types::Offset;
+
+/// How often topics are rolled, trimmed and compacted.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(10);
+/// How often the free space is measured.
+const SPACE_INTERVAL: Duration = Duration::from_secs(1);
+
+impl Broker {
+    /// Runs until `stop`. One failing topic does not keep the others from their turn.
+    pub(super) async fn maintain(self, stop: CancellationToken) {
+        let mut topics = tokio::time::interval(MAINTENANCE_INTERVAL);
+        let mut space = tokio::time::interval(SPACE_INTERVAL);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = topics.tick() => self.maintain_topics().await,
+                _ = space.tick() => self.watch_space().await,
+            }
+        }
+    }
+
+    async fn maintain_topics(&self) {
+        for topic in self.shared.registry.all() {
+            let name = topic.core().name();
+            match self.maintain_topic(&topic).await {
+                Ok(0) | Err(BrokerError::Draining) => {}
+                Ok(records) => tracing::info!(topic = %name, records, "retention trimmed records"),
+                Err(error) => tracing::error!(topic = %name, %error, "maintenance failed"),
+            }
+        }
+    }
+
+    async fn maintain_topic(&self, topic: &Topic) -> Result<u64, BrokerError> {
+        let floors = lowest_committed(topic).await;
+        self.shared
+            .committer
+            .maintain_topic(topic.core().name().clone(), floors)
+            .await
+    }
+
+    async fn watch_space(&self) {
+        let least = self.shared.options.min_free_bytes;
+        let full = match self.shared.committer.available_bytes().await {
+            Ok(available) => available < least,
+            Err(error) => {
+                tracing::warn!(%error, "cannot measure the free space");
+                return;
+            }
+        };
+        if self.shared.disk_full.swap(full, Ordering::Relaxed) != full {
+            match full {
+                true => tracing::error!(
+                    min_free_bytes = least,
+                    "the disk is almost full: publishes are refused"
+                ),
+                false => tracing::info!("there is room on the disk again: publishes are accepted"),
+            }
+        }
+    }
+}
+
+/// For each partition the lowest committed offset of the topic's groups; empty without groups.
+async fn lowest_committed(topic: &Topic) -> Vec<Offset> {
+    let mut lowest: Vec<Offset> = Vec::new();
+    for group in topic.groups() {
+        let Ok(floors) = group.floors().await else {
+            continue;
+        };
+        match lowest.is_empty() {
+            true => lowest = floors,
+            false => lowest
+                .iter_mut()
+                .zip(floors)
+                .for_each(|(low, floor)| *low = floor.min(*low)),
+        }
+    }
+    lowest
+}

@@ -1,0 +1,97 @@
+//! The one core behind every front end.
+//!
+//! Front ends decode, validate, call one method of [`Broker`], map the error and encode. Every rule
+//! lives here or below: who may create what, which partition a message goes to, what a group is.
+
+mod error;
+mod fetch;
+mod groups;
+mod maintenance;
+mod open;
+mod publish;
+mod topics;
+
+pub use error::BrokerError;
+pub use fetch::{FetchRequest, Fetched, FetchedLine, ReadFrom, StreamReader};
+pub use groups::{LeaseOptions, LeasedMessage, ReceiptRequest};
+pub use open::{BrokerOptions, Closing};
+
+pub use topics::CreateTopics;
+
+use crate::committer::Committer;
+use crate::registry::Registry;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio_util::sync::CancellationToken;
+use weir_commitlog::NodeIdentity;
+
+/// A handle of the broker's core. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Broker {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    registry: Arc<Registry>,
+    committer: Committer,
+    identity: NodeIdentity,
+    options: BrokerOptions,
+    /// Cancelled when the broker drains: long polls and streams end, nothing new begins.
+    draining: CancellationToken,
+    /// Whether less than `min_free_bytes` are left on the disk.
+    disk_full: AtomicBool,
+}
+
+impl Broker {
+    /// Who serves: stays the same over restarts, but for the number of the start.
+    #[must_use]
+    pub fn identity(&self) -> NodeIdentity {
+        self.shared.identity
+    }
+
+    /// The largest payload that is accepted, in bytes.
+    #[must_use]
+    pub fn max_payload_bytes(&self) -> usize {
+        self.shared.options.max_payload_bytes
+    }
+
+    /// Cancelled when the broker drains.
+    #[must_use]
+    pub fn draining(&self) -> &CancellationToken {
+        &self.shared.draining
+    }
+
+    /// What keeps the broker from doing all it should; empty when it is ready.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.shared.draining.is_cancelled() {
+            problems.push("draining: the broker is stopping".to_owned());
+        }
+        if self.shared.disk_full.load(Ordering::Relaxed) {
+            let least = self.shared.options.min_free_bytes;
+            problems.push(format!(
+                "storage_full: less than {least} bytes are free; publishes are refused"
+            ));
+        }
+        for topic in self.shared.registry.all() {
+            for partition in topic.core().partitions() {
+                if partition.reader().has_failed() {
+                    let (name, id) = (topic.core().name(), partition.id());
+                    problems.push(format!(
+                        "storage: {name}/{id} stopped accepting after a failed sync"
+                    ));
+                }
+            }
+        }
+        problems
+    }
+
+    fn check_serving(&self) -> Result<(), BrokerError> {
+        match self.shared.draining.is_cancelled() {
+            true => Err(BrokerError::Draining),
+            false => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! From a data directory to a running broker and back.
+
+use super::{Broker, BrokerError, CreateTopics, Shared};
+use crate::committer::{self, CommitterStart, CommitterThread};
+use crate::registry::Registry;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use weir_commitlog::{FileSystem, OpenOptions, Opened, Store};
+use weir_service::clock::Clock;
+use weir_types::{TopicSettings, limits};
+
+/// What an operator chose for the broker's core.
+#[derive(Clone, Debug)]
+pub struct BrokerOptions {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// Settings of topics that are created without any.
+    pub topic_defaults: TopicSettings,
+    /// Whether using a topic creates it.
+    pub create_topics: CreateTopics,
+    /// Topics that may exist.
+    pub max_topics: usize,
+    /// Largest payload, in bytes.
+    pub max_payload_bytes: usize,
+    /// Publishes are refused when less is free on the disk.
+    pub min_free_bytes: u64,
+}
+
+impl BrokerOptions {
+    /// The defaults, on `data_dir`.
+    #[must_use]
+    pub fn on(data_dir: PathBuf) -> Self {
+        Self {
+            data_dir,
+            topic_defaults: TopicSettings::default(),
+            create_topics: CreateTopics::default(),
+            max_topics: limits::DEFAULT_MAX_TOPICS,
+            max_payload_bytes: limits::DEFAULT_MAX_PAYLOAD_BYTES,
+            min_free_bytes: 256 << 20,
+        }
+    }
+}
+
+/// What it takes to stop a broker; see [`Closing::close`].
+#[derive(Debug)]
+pub struct Closing {
+    thread: CommitterThread,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Broker {
+    /// Opens the data directory and starts the core's tasks on the current runtime.
+    ///
+    /// # Errors
+    /// The storage engine's: locked, too new, damaged, or refused by the file system.
+    pub fn open(
+        options: BrokerOptions,
+        fs: Arc<dyn FileSystem>,
+        clock: Clock,
+    ) -> Result<(Self, Closing), BrokerError> {
+        let new = OpenOptions {
+            new_node_id: fastrand::u64(..),
+        };
+        let Opened {
+            store,
+            topics,
+            findings,
+        } = Store::open(fs, &options.data_dir, new)?;
+        findings
+            .iter()
+            .for_each(|finding| tracing::warn!(%finding, "recovery"));
+        let (registry, tasks) = (Arc::new(Registry::default()), TaskTracker::new());
+        let draining = CancellationToken::new();
+        let (stop, identity) = (CancellationToken::new(), store.identity());
+        let start = CommitterStart {
+            store,
+            registry: registry.clone(),
+            clock,
+            runtime: Handle::current(),
+            tasks: tasks.clone(),
+            draining: draining.clone(),
+            stop: stop.clone(),
+        };
+        let (committer, thread) = committer::start(start, topics)
+            .map_err(|e| BrokerError::internal(format!("cannot start the committer: {e}")))?;
+        let broker = Self {
+            shared: Arc::new(Shared {
+                registry,
+                committer,
+                identity,
+                options,
+                draining,
+                disk_full: AtomicBool::new(false),
+            }),
+        };
+        tasks.spawn(broker.clone().maintain(stop.clone()));
+        Ok((
+            broker,
+            Closing {
+                thread,
+                tasks,
+                stop,
+            },
+        ))
+    }
+
+    /// Refuses what is new and ends long polls and streams; what runs may finish.
+    pub fn drain(&self) {
+        self.shared.draining.cancel();
+    }
+}
+
+impl Closing {
+    /// Ends groups and maintenance, commits what is queued, closes every file.
+    ///
+    /// # Errors
+    /// A file could not be synced at closing; what was acknowledged is durable all the same.
+    pub async fn close(self) -> Result<(), BrokerError> {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.thread.close().await
+    }
+}

@@ -1,0 +1,95 @@
+//! The thread that owns the store.
+//!
+//! It waits for a first request, drains whatever else arrived meanwhile, makes all of it durable in
+//! one round, and answers. There is no linger timer: a round is what came in during the previous
+//! one. Creating and deleting topics and groups happens between rounds, here too, so that the
+//! registry changes exactly when the disk has.
+
+mod administration;
+mod client;
+mod request;
+mod rounds;
+
+pub(crate) use client::Committer;
+
+use crate::broker::BrokerError;
+use crate::metrics::CommitMetrics;
+use crate::registry::Registry;
+use request::Request;
+use rounds::Thread;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use weir_commitlog::{StorageError, Store, TopicFiles};
+use weir_service::clock::Clock;
+
+/// Requests that may wait for the next round; beyond, callers wait for room.
+const QUEUE_REQUESTS: usize = 4096;
+/// What the committer's thread needs.
+pub(crate) struct CommitterStart {
+    pub(crate) store: Store,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) clock: Clock,
+    /// Runs the groups' tasks.
+    pub(crate) runtime: Handle,
+    pub(crate) tasks: TaskTracker,
+    /// Ends waiting in groups when the broker drains.
+    pub(crate) draining: CancellationToken,
+    /// Ends every topic and group when the broker stops.
+    pub(crate) stop: CancellationToken,
+}
+
+/// The committer's thread.
+#[derive(Debug)]
+pub(crate) struct CommitterThread {
+    requests: mpsc::Sender<Request>,
+    finished: oneshot::Receiver<Result<(), StorageError>>,
+}
+
+impl CommitterThread {
+    /// Lets the thread serve what is queued and close every file; later requests are refused.
+    ///
+    /// # Errors
+    /// A file could not be synced at closing.
+    pub(crate) async fn close(self) -> Result<(), BrokerError> {
+        // If the thread is gone already, `finished` says how.
+        let _gone = self.requests.send(Request::Close).await;
+        let closed = self
+            .finished
+            .await
+            .map_err(|_| BrokerError::internal("the committer panicked"))?;
+        closed.map_err(BrokerError::from)
+    }
+}
+
+/// Puts `topics` into the registry and starts the thread.
+///
+/// # Errors
+/// The operating system refused a thread.
+pub(crate) fn start(
+    start: CommitterStart,
+    topics: Vec<TopicFiles>,
+) -> std::io::Result<(Committer, CommitterThread)> {
+    let (sender, requests) = mpsc::channel(QUEUE_REQUESTS);
+    let committer = Committer { requests: sender };
+    let identity = start.store.identity();
+    let thread = Thread {
+        committer: committer.clone(),
+        identity,
+        start,
+        metrics: CommitMetrics::new(),
+    };
+    topics
+        .into_iter()
+        .for_each(|files| drop(thread.register(files)));
+    let (closed, finished) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("committer".into())
+        .spawn(move || {
+            let _nobody_waits = closed.send(thread.run(requests));
+        })?;
+    let requests = committer.requests.clone();
+    Ok((committer, CommitterThread { requests, finished }))
+}

@@ -1,0 +1,182 @@
+//! Between rounds: topics and groups come and go, on the disk and in the registry together.
+
+use super::request::Request;
+use super::rounds::Thread;
+use crate::broker::BrokerError;
+use crate::group::{GroupTask, Start};
+use crate::topic::{Topic, TopicCore};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use weir_commitlog::{GroupProgress, StorageError, TopicFiles};
+use weir_types::{GroupName, Incarnation, Offset, TopicName, TopicSettings};
+
+impl Thread {
+    pub(super) fn administer(&mut self, request: Request) -> ControlFlow<()> {
+        // Whoever asked may be gone; what was done stays done.
+        match request {
+            Request::Close => return ControlFlow::Break(()),
+            Request::Commit(commit) => self.commit(vec![commit]),
+            Request::CreateTopic {
+                name,
+                settings,
+                incarnation,
+                reply,
+            } => {
+                let _gone = reply.send(self.create_topic(&name, settings, incarnation));
+            }
+            Request::AlterTopic {
+                topic,
+                settings,
+                reply,
+            } => {
+                let _gone = reply.send(self.alter_topic(&topic, settings));
+            }
+            Request::DeleteTopic { name, reply } => {
+                let _gone = reply.send(self.delete_topic(&name));
+            }
+            Request::PurgeTopic { name, reply } => {
+                let _gone = reply.send(self.start.store.purge_topic(&name).map_err(Into::into));
+            }
+            Request::MaintainTopic {
+                name,
+                floors,
+                reply,
+            } => {
+                let now = self.start.clock.now();
+                let trimmed = self.start.store.maintain_topic(&name, &floors, now);
+                let _gone = reply.send(trimmed.map_err(Into::into));
+            }
+            Request::CreateGroup {
+                topic,
+                group,
+                starts,
+                reply,
+            } => {
+                let _gone = reply.send(self.create_group(&topic, &group, &starts));
+            }
+            Request::DeleteGroup {
+                topic,
+                group,
+                reply,
+            } => {
+                let _gone = reply.send(self.delete_group(&topic, &group));
+            }
+            Request::AvailableBytes { reply } => {
+                let _gone = reply.send(self.start.store.available_bytes().map_err(Into::into));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn create_topic(
+        &mut self,
+        name: &TopicName,
+        settings: TopicSettings,
+        incarnation: Incarnation,
+    ) -> Result<Arc<Topic>, BrokerError> {
+        if let Some(existing) = self.start.registry.get(name) {
+            return Ok(existing);
+        }
+        let now = self.start.clock.now();
+        let files = self
+            .start
+            .store
+            .create_topic(name, settings, incarnation, now)?;
+        Ok(self.register(files))
+    }
+
+    /// Refuses a topic that was deleted while its request waited: the store goes by name, and the
+    /// name may belong to another one now.
+    fn check_current(&self, topic: &Topic) -> Result<(), BrokerError> {
+        let name = topic.core().name();
+        let current = self.start.registry.get(name);
+        match current.is_some_and(|current| Arc::ptr_eq(current.core(), topic.core())) {
+            true => Ok(()),
+            false => Err(BrokerError::UnknownTopic {
+                topic: name.clone(),
+            }),
+        }
+    }
+
+    fn alter_topic(&mut self, topic: &Topic, settings: TopicSettings) -> Result<(), BrokerError> {
+        self.check_current(topic)?;
+        self.start
+            .store
+            .alter_topic(topic.core().name(), settings.clone())?;
+        topic.core().set_settings(settings);
+        Ok(())
+    }
+
+    fn delete_topic(&mut self, name: &TopicName) -> Result<(), BrokerError> {
+        let deleted = self.start.store.delete_topic(name);
+        // Also after an error behind the renaming: the store has forgotten the topic.
+        if !matches!(
+            &deleted,
+            Err(StorageError::Io {
+                action: "rename",
+                ..
+            })
+        ) {
+            self.start.registry.remove(name);
+        }
+        deleted.map_err(Into::into)
+    }
+
+    fn create_group(
+        &mut self,
+        topic: &Topic,
+        group: &GroupName,
+        starts: &[Offset],
+    ) -> Result<(), BrokerError> {
+        self.check_current(topic)?;
+        if topic.group(group).is_some() {
+            return Ok(());
+        }
+        let progress = self
+            .start
+            .store
+            .create_group(topic.core().name(), group, starts)?;
+        self.open_group(topic, progress);
+        Ok(())
+    }
+
+    fn delete_group(&mut self, topic: &Topic, group: &GroupName) -> Result<(), BrokerError> {
+        self.check_current(topic)?;
+        topic.remove_group(group);
+        self.start
+            .store
+            .delete_group(topic.core().name(), group)
+            .map_err(Into::into)
+    }
+
+    pub(super) fn register(&self, files: TopicFiles) -> Arc<Topic> {
+        let core = TopicCore::new(
+            files.name,
+            files.incarnation,
+            files.settings,
+            files.partitions,
+        );
+        let topic = Arc::new(Topic::new(Arc::new(core), self.start.stop.child_token()));
+        files
+            .groups
+            .into_iter()
+            .for_each(|group| self.open_group(&topic, group));
+        self.start.registry.insert(topic.clone());
+        topic
+    }
+
+    fn open_group(&self, topic: &Topic, progress: GroupProgress) {
+        let stop = topic.closed().child_token();
+        let (client, task) = GroupTask::open(Start {
+            topic: topic.core().clone(),
+            progress,
+            broker_start: self.identity.broker_start,
+            committer: self.committer.clone(),
+            clock: self.start.clock.clone(),
+            draining: self.start.draining.clone(),
+            stop: stop.clone(),
+        });
+        topic.add_group(client, stop);
+        self.start.tasks.spawn_on(task, &self.start.runtime);
+    }
+}

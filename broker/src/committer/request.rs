@@ -1,0 +1,66 @@
+//! What the committer can be asked for.
+
+use crate::broker::BrokerError;
+use crate::topic::{Topic, TopicCore};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use weir_commitlog::{Operation, Outcome, StorageError};
+use weir_types::{GroupName, Incarnation, Offset, TopicName, TopicSettings};
+
+/// The closed list of what the committer does.
+pub(super) enum Request {
+    Commit(CommitRequest),
+    CreateTopic {
+        name: TopicName,
+        settings: TopicSettings,
+        incarnation: Incarnation,
+        reply: oneshot::Sender<Result<Arc<Topic>, BrokerError>>,
+    },
+    AlterTopic {
+        topic: Arc<Topic>,
+        settings: TopicSettings,
+        reply: oneshot::Sender<Result<(), BrokerError>>,
+    },
+    DeleteTopic {
+        name: TopicName,
+        reply: oneshot::Sender<Result<(), BrokerError>>,
+    },
+    PurgeTopic {
+        name: TopicName,
+        reply: oneshot::Sender<Result<u64, BrokerError>>,
+    },
+    MaintainTopic {
+        name: TopicName,
+        floors: Vec<Offset>,
+        reply: oneshot::Sender<Result<u64, BrokerError>>,
+    },
+    CreateGroup {
+        topic: Arc<Topic>,
+        group: GroupName,
+        starts: Vec<Offset>,
+        reply: oneshot::Sender<Result<(), BrokerError>>,
+    },
+    DeleteGroup {
+        topic: Arc<Topic>,
+        group: GroupName,
+        reply: oneshot::Sender<Result<(), BrokerError>>,
+    },
+    AvailableBytes {
+        reply: oneshot::Sender<Result<u64, BrokerError>>,
+    },
+    /// Serve what is queued, then close every file.
+    Close,
+}
+
+pub(super) struct CommitRequest {
+    pub(super) operations: Vec<Operation>,
+    /// Topics whose waiting readers are woken.
+    pub(super) wake: Vec<Arc<TopicCore>>,
+    pub(super) reply: oneshot::Sender<Vec<Result<Outcome, StorageError>>>,
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Request")
+    }
+}

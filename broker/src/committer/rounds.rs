@@ -1,0 +1,115 @@
+//! The thread's loop: rounds of whatever is queued.
+
+use super::request::{CommitRequest, Request};
+use super::{Committer, CommitterStart};
+use crate::metrics::CommitMetrics;
+use std::ops::ControlFlow;
+use std::time::Instant;
+use tokio::sync::mpsc;
+use weir_commitlog::{NodeIdentity, Outcome, StorageError};
+
+/// Operations that one round takes at most, so that nobody waits behind an endless round.
+const ROUND_OPERATIONS: usize = 4096;
+
+pub(super) struct Thread {
+    pub(super) start: CommitterStart,
+    /// For the groups that it opens.
+    pub(super) committer: Committer,
+    pub(super) identity: NodeIdentity,
+    pub(super) metrics: CommitMetrics,
+}
+
+impl Thread {
+    pub(super) fn run(mut self, mut requests: mpsc::Receiver<Request>) -> Result<(), StorageError> {
+        while let Some(first) = self.next(&mut requests) {
+            if self.serve(first, &mut requests).is_break() {
+                requests.close();
+            }
+        }
+        self.start.store.close()
+    }
+
+    /// The next request; syncs what is due in the meantime. `None` when nobody can ask any more.
+    fn next(&mut self, requests: &mut mpsc::Receiver<Request>) -> Option<Request> {
+        loop {
+            let Some(due) = self.start.store.next_sync_due() else {
+                return requests.blocking_recv();
+            };
+            let wait = due.since(self.start.clock.now());
+            let received = async { tokio::time::timeout(wait, requests.recv()).await };
+            match self.start.runtime.block_on(received) {
+                Ok(request) => return request,
+                Err(_) => self.sync_due(),
+            }
+        }
+    }
+
+    fn sync_due(&mut self) {
+        if let Err(error) = self.start.store.sync_due(self.start.clock.now()) {
+            tracing::error!(%error, "a delayed sync failed");
+            self.metrics.failed();
+        }
+    }
+
+    /// Serves `first` and whatever else waits, up to the next request that is no commit. Breaks
+    /// when that one says close.
+    fn serve(&mut self, first: Request, requests: &mut mpsc::Receiver<Request>) -> ControlFlow<()> {
+        let mut next = Some(first);
+        let mut round = Vec::new();
+        let mut operations = 0;
+        while let Some(request) = next.take() {
+            match request {
+                Request::Commit(commit) => {
+                    operations += commit.operations.len();
+                    round.push(commit);
+                }
+                other => {
+                    self.commit(std::mem::take(&mut round));
+                    return self.administer(other);
+                }
+            }
+            if operations < ROUND_OPERATIONS {
+                next = requests.try_recv().ok();
+            }
+        }
+        self.commit(round);
+        ControlFlow::Continue(())
+    }
+
+    pub(super) fn commit(&mut self, round: Vec<CommitRequest>) {
+        if round.is_empty() {
+            return;
+        }
+        let began = Instant::now();
+        let mut operations = Vec::with_capacity(round.len());
+        let mut waiters = Vec::with_capacity(round.len());
+        for request in round {
+            waiters.push((request.operations.len(), request.wake, request.reply));
+            operations.extend(request.operations);
+        }
+        let outcomes = self
+            .start
+            .store
+            .commit_round(&operations, self.start.clock.now());
+        self.metrics.round(operations.len(), began.elapsed());
+        self.report_failures(&outcomes);
+        let mut outcomes = outcomes.into_iter();
+        for (count, wake, reply) in waiters {
+            let own: Vec<_> = outcomes.by_ref().take(count).collect();
+            wake.iter().for_each(|topic| topic.notify_appended());
+            // A publisher that went away: its records are stored all the same.
+            let _gone = reply.send(own);
+        }
+    }
+
+    /// One line a round, however many waited: a failing disk must not flood the log.
+    fn report_failures(&self, outcomes: &[Result<Outcome, StorageError>]) {
+        let failures = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+        let mut failures = failures.filter(|error| !matches!(error, StorageError::Gone));
+        if let Some(error) = failures.next() {
+            let others = failures.count();
+            tracing::error!(%error, others, "a commit failed; nothing of it was acknowledged");
+            self.metrics.failed();
+        }
+    }
+}

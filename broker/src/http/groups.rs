@@ -1,0 +1,267 @@
+//! Groups: lease, ack, nack, extend; create, show, list, delete.
+
+use super::answer::{Answer, ApiError, answer, empty, json, json_bytes};
+use super::query::{Query, raw_query};
+use super::request::{group_name, json_body, json_body_or_default, new_topic_name, topic_name};
+use super::{Route, State, with};
+use crate::broker::{LeaseOptions, LeasedMessage, ReceiptRequest};
+use bytes::Buf;
+use futures_util::Stream;
+use http::StatusCode;
+use std::time::Duration;
+use warp::Filter;
+use weir_protocol::shapes::{
+    AckRequest, ExtendRequest, GroupRequest, Groups, NackRequest, ReceiptResults,
+};
+use weir_protocol::{LeaseFields, push_leased_message};
+use weir_service::settings;
+use weir_types::limits::MAX_RECEIPTS;
+use weir_types::{DurationText, TopicName};
+
+/// As for a topic's visibility timeout: a lease of no time would end before it is answered.
+const SHORTEST_LEASE: Duration = Duration::from_millis(1);
+/// Longest lease and longest delay of a nack.
+const MAX_DELAY: Duration = Duration::from_secs(12 * 3600);
+/// Longest reason of a nack that is kept, in bytes.
+const MAX_REASON_BYTES: usize = 1024;
+
+pub(super) fn routes(state: &State) -> Route {
+    let group = || warp::path!("v1" / "topics" / String / "groups" / String / ..);
+    let lease = group()
+        .and(warp::path!("lease"))
+        .and(warp::post())
+        .and(with(state))
+        .and(raw_query())
+        .then(
+            |topic: String, group: String, state: State, query: String| async move {
+                answer(lease(&state, &topic, &group, &query).await)
+            },
+        );
+    let settle = group()
+        .and(warp::path!(Settle))
+        .and(warp::post())
+        .and(with(state))
+        .and(warp::body::stream())
+        .then(
+            |topic: String, group: String, settle: Settle, state: State, chunks| async move {
+                answer(settle.handle(&state, &topic, &group, chunks).await)
+            },
+        );
+    let put = group()
+        .and(warp::path::end())
+        .and(warp::put())
+        .and(with(state))
+        .and(warp::body::stream())
+        .then(
+            |topic: String, group: String, state: State, chunks| async move {
+                answer(put(&state, &topic, &group, chunks).await)
+            },
+        );
+    let show = group()
+        .and(warp::path::end())
+        .and(warp::get())
+        .and(with(state))
+        .then(|topic: String, group: String, state: State| async move {
+            answer(show(&state, &topic, &group).await)
+        });
+    let delete = group()
+        .and(warp::path::end())
+        .and(warp::delete())
+        .and(with(state))
+        .then(|topic: String, group: String, state: State| async move {
+            answer(delete(&state, &topic, &group).await)
+        });
+    let list = warp::path!("v1" / "topics" / String / "groups")
+        .and(warp::get())
+        .and(with(state))
+        .then(|topic: String, state: State| async move { answer(list(&state, &topic).await) });
+    lease
+        .or(settle)
+        .unify()
+        .or(put)
+        .unify()
+        .or(show)
+        .unify()
+        .or(delete)
+        .unify()
+        .or(list)
+        .unify()
+        .boxed()
+}
+
+async fn lease(state: &State, topic: &str, group: &str, query: &str) -> Result<Answer, ApiError> {
+    let (topic, group) = (new_topic_name(topic)?, group_name(group)?);
+    let mut query = Query::parse(query)?;
+    let options = LeaseOptions {
+        max_messages: query.take_count("max")?.unwrap_or(1),
+        max_bytes: query.take_max_bytes()?,
+        wait: query.take_wait()?,
+        visibility_timeout: query.take("visibility_timeout", |text| {
+            settings::duration(text).and_then(|given| in_range(given, SHORTEST_LEASE))
+        })?,
+    };
+    query.finish()?;
+    let messages = state.broker.lease(&topic, &group, options).await?;
+    Ok(leased(&topic, &messages))
+}
+
+/// Checks how long a message is to be held, or to wait.
+fn in_range(given: Duration, least: Duration) -> Result<Duration, String> {
+    match given {
+        _ if given < least => Err(format!("allowed is at least {}", DurationText(least))),
+        _ if given > MAX_DELAY => Err(format!("allowed is at most {}", DurationText(MAX_DELAY))),
+        _ => Ok(given),
+    }
+}
+
+fn leased(topic: &TopicName, messages: &[LeasedMessage]) -> Answer {
+    let mut body = b"{\"messages\":[".to_vec();
+    for (index, message) in messages.iter().enumerate() {
+        if index > 0 {
+            body.push(b',');
+        }
+        let lease = LeaseFields {
+            receipt: &message.receipt,
+            delivery_attempt: message.delivery_attempt,
+            lease_expires_at: message.lease_expires_at,
+        };
+        push_leased_message(
+            &mut body,
+            &lease,
+            topic,
+            message.partition,
+            &message.line.bytes,
+        );
+    }
+    body.extend_from_slice(b"]}");
+    json_bytes(StatusCode::OK, body)
+}
+
+/// The last part of the address of an ack, a nack or an extend.
+#[derive(Clone, Copy, Debug)]
+enum Settle {
+    Ack,
+    Nack,
+    Extend,
+}
+
+impl std::str::FromStr for Settle {
+    type Err = ();
+    fn from_str(part: &str) -> Result<Self, ()> {
+        match part {
+            "ack" => Ok(Self::Ack),
+            "nack" => Ok(Self::Nack),
+            "extend" => Ok(Self::Extend),
+            _ => Err(()),
+        }
+    }
+}
+
+impl Settle {
+    async fn handle(
+        self,
+        state: &State,
+        topic: &str,
+        group: &str,
+        chunks: impl Stream<Item = Result<impl Buf, warp::Error>>,
+    ) -> Result<Answer, ApiError> {
+        let (topic, group) = (topic_name(topic)?, group_name(group)?);
+        let (receipts, request) = match self {
+            Self::Ack => {
+                let body: AckRequest = json_body(state, chunks).await?;
+                (body.receipts, ReceiptRequest::Ack)
+            }
+            Self::Nack => nack_request(json_body(state, chunks).await?)?,
+            Self::Extend => {
+                let body: ExtendRequest = json_body(state, chunks).await?;
+                let visibility_timeout = checked(
+                    body.visibility_timeout,
+                    "visibility_timeout",
+                    SHORTEST_LEASE,
+                )?;
+                (body.receipts, ReceiptRequest::Extend { visibility_timeout })
+            }
+        };
+        if !(1..=MAX_RECEIPTS).contains(&receipts.len()) {
+            let message = format!(
+                "{} receipts; allowed are 1 to {MAX_RECEIPTS}",
+                receipts.len()
+            );
+            return Err(ApiError::invalid_argument(message));
+        }
+        let results = state
+            .broker
+            .settle(&topic, &group, receipts, request)
+            .await?;
+        Ok(json(StatusCode::OK, &ReceiptResults { results }))
+    }
+}
+
+fn nack_request(body: NackRequest) -> Result<(Vec<String>, ReceiptRequest), ApiError> {
+    let delay = checked(body.delay, "delay", Duration::ZERO)?.unwrap_or_default();
+    let length = body.reason.as_ref().map_or(0, String::len);
+    if length > MAX_REASON_BYTES {
+        let message = format!("reason has {length} bytes; at most {MAX_REASON_BYTES} are allowed");
+        return Err(ApiError::invalid_argument(message));
+    }
+    Ok((
+        body.receipts,
+        ReceiptRequest::Nack {
+            delay,
+            reason: body.reason,
+        },
+    ))
+}
+
+fn checked(
+    given: Option<DurationText>,
+    name: &str,
+    least: Duration,
+) -> Result<Option<Duration>, ApiError> {
+    let check = |given: DurationText| {
+        let refused = |e| ApiError::invalid_argument(format!("{name} is {given}; {e}"));
+        in_range(given.0, least).map_err(refused)
+    };
+    given.map(check).transpose()
+}
+
+async fn put(
+    state: &State,
+    topic: &str,
+    group: &str,
+    chunks: impl Stream<Item = Result<impl Buf, warp::Error>>,
+) -> Result<Answer, ApiError> {
+    let (topic, group) = (new_topic_name(topic)?, group_name(group)?);
+    let request: GroupRequest = json_body_or_default(state, chunks).await?;
+    let (info, is_new) = state
+        .broker
+        .put_group(&topic, &group, request.start)
+        .await?;
+    Ok(json(
+        if is_new {
+            StatusCode::CREATED
+        } else {
+            StatusCode::OK
+        },
+        &info,
+    ))
+}
+
+async fn show(state: &State, topic: &str, group: &str) -> Result<Answer, ApiError> {
+    let (topic, group) = (topic_name(topic)?, group_name(group)?);
+    Ok(json(
+        StatusCode::OK,
+        &state.broker.get_group(&topic, &group).await?,
+    ))
+}
+
+async fn delete(state: &State, topic: &str, group: &str) -> Result<Answer, ApiError> {
+    let (topic, group) = (topic_name(topic)?, group_name(group)?);
+    state.broker.delete_group(&topic, &group).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+async fn list(state: &State, topic: &str) -> Result<Answer, ApiError> {
+    let groups = state.broker.list_groups(&topic_name(topic)?).await?;
+    Ok(json(StatusCode::OK, &Groups { groups }))
+}

@@ -1,0 +1,106 @@
+//! HTTP: the native API under `/v1`, the dialects of other brokers, health and metrics.
+//!
+//! Every handler decodes, validates, calls one method of [`Broker`], maps the error and encodes.
+//! Handlers are plain async functions on [`HttpState`]; warp only routes.
+//!
+//! | route | module |
+//! |---|---|
+//! | `POST /v1/topics/{t}/messages`, `POST /v1/messages` | `publish` |
+//! | `GET /v1/topics/{t}/messages` | `fetch` |
+//! | `GET /v1/topics/{t}/stream` | `stream` |
+//! | `/v1/topics/{t}/groups/{g}/…` | `groups` |
+//! | `/v1/topics`, `/v1/topics/{t}`, `/v1/topics/{t}/purge` | `topics` |
+//! | `/health`, `/ready`, `/metrics`, `/` | `status` |
+//! | `/produce`, `/consume`, `/nodes` | `dialects::minimq` |
+
+mod answer;
+mod dialects;
+mod fetch;
+mod groups;
+mod publish;
+mod query;
+mod request;
+mod status;
+mod stream;
+mod topics;
+
+use crate::broker::Broker;
+use crate::metrics::Exporter;
+use answer::{Answer, ApiError};
+use http::Request;
+use std::convert::Infallible;
+use std::sync::Arc;
+use warp::filters::BoxedFilter;
+use warp::hyper::body::Incoming;
+use warp::{Filter, Rejection};
+use weir_protocol::ErrorCode;
+use weir_service::http::{BodyLimits, InFlight};
+
+/// What handlers work with.
+#[derive(Debug)]
+pub struct HttpState {
+    /// The core.
+    pub broker: Broker,
+    /// Deadlines of request bodies.
+    pub body_limits: BodyLimits,
+    /// The budget that all request bodies share.
+    pub in_flight: InFlight,
+    /// What `/metrics` shows.
+    pub metrics: Exporter,
+}
+
+/// Shared by all requests.
+pub(crate) type State = Arc<HttpState>;
+type Route = BoxedFilter<(Answer,)>;
+
+/// The front end as a service for [`weir_service::http::serve`].
+pub fn service(
+    state: &Arc<HttpState>,
+) -> impl tower_service::Service<Request<Incoming>, Response = Answer, Error = Infallible, Future: Send>
++ Clone
++ Send
++ 'static
++ use<> {
+    warp::service(routes(state))
+}
+
+/// Hot routes first: warp tries one after the other.
+fn routes(state: &State) -> impl Filter<Extract = (Answer,), Error = Infallible> + Clone + use<> {
+    publish::routes(state)
+        .or(groups::routes(state))
+        .unify()
+        .or(fetch::routes(state))
+        .unify()
+        .or(dialects::minimq::routes(state))
+        .unify()
+        .or(stream::routes(state))
+        .unify()
+        .or(topics::routes(state))
+        .unify()
+        .or(status::routes(state))
+        .unify()
+        .recover(no_route)
+        .unify()
+}
+
+/// Rejections only ever mean that there is no such route.
+async fn no_route(rejection: Rejection) -> Result<Answer, Infallible> {
+    let error = if rejection.find::<warp::reject::MethodNotAllowed>().is_some() {
+        ApiError::new(
+            ErrorCode::MethodNotAllowed,
+            "this address does not take this method",
+        )
+    } else {
+        ApiError::new(
+            ErrorCode::NotFound,
+            "there is no such address; see the API's documentation",
+        )
+    };
+    Ok(error.into_answer())
+}
+
+/// A filter that hands the state to a handler.
+fn with(state: &State) -> impl Filter<Extract = (State,), Error = Infallible> + Clone + use<> {
+    let state = state.clone();
+    warp::any().map(move || state.clone())
+}

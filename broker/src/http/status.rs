@@ -1,0 +1,74 @@
+//! How the broker is: for load balancers, for Prometheus, and for people who open the port.
+
+use super::answer::{Answer, body_of, json, text};
+use super::{Route, State, with};
+use crate::metrics::render_groups;
+use http::StatusCode;
+use warp::Filter;
+use weir_protocol::shapes::Health;
+
+pub(super) fn routes(state: &State) -> Route {
+    let health = warp::path!("health")
+        .and(warp::get())
+        .map(|| json(StatusCode::OK, &status("healthy", Vec::new())));
+    let ready = warp::path!("ready")
+        .and(warp::get())
+        .and(with(state))
+        .map(|state: State| ready(&state));
+    let metrics = warp::path!("metrics")
+        .and(warp::get())
+        .and(with(state))
+        .then(|state: State| async move { metrics(&state).await });
+    let hello = warp::path::end()
+        .and(warp::get())
+        .map(|| text(StatusCode::OK, HELLO));
+    health
+        .or(ready)
+        .unify()
+        .or(metrics)
+        .unify()
+        .or(hello)
+        .unify()
+        .boxed()
+}
+
+const HELLO: &str = concat!(
+    "weir-broker ",
+    env!("CARGO_PKG_VERSION"),
+    "
+
+Publish:   curl -d '{\"hello\":\"world\"}' localhost:5000/v1/topics/greetings/messages
+Read:      curl 'localhost:5000/v1/topics/greetings/messages?from=earliest'
+Follow:    curl -N 'localhost:5000/v1/topics/greetings/stream?from=earliest'
+Work:      curl -X POST 'localhost:5000/v1/topics/greetings/groups/workers/lease?wait=10s'
+State:     /health  /ready  /metrics  /v1/topics
+"
+);
+
+fn status(status: &str, problems: Vec<String>) -> Health {
+    Health {
+        status: status.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        problems,
+    }
+}
+
+fn ready(state: &State) -> Answer {
+    let problems = state.broker.problems();
+    if problems.is_empty() {
+        return json(StatusCode::OK, &status("ready", problems));
+    }
+    let draining = state.broker.draining().is_cancelled();
+    let word = if draining { "draining" } else { "failed" };
+    json(StatusCode::SERVICE_UNAVAILABLE, &status(word, problems))
+}
+
+async fn metrics(state: &State) -> Answer {
+    let mut page = state.metrics.render();
+    page.push_str(&render_groups(&state.broker.all_groups().await));
+    body_of(
+        StatusCode::OK,
+        "text/plain; version=0.0.4; charset=utf-8",
+        page,
+    )
+}

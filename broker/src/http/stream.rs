@@ -1,0 +1,140 @@
+//! Following a topic over server-sent events.
+//!
+//! The stream begins with `retry` and an `id`, so that a client knows where it stands before the
+//! first message. Messages are `data:` lines; the last of a flush carries an `id`: the cursor after
+//! everything sent so far. A quiet stream gets a comment now and then.
+
+use super::answer::{Answer, ApiError, answer};
+use super::fetch::read_from;
+use super::query::{Query, raw_query};
+use super::request::topic_name;
+use super::{Route, State, with};
+use crate::broker::{BrokerError, FetchRequest, FetchedLine, ReadFrom, StreamReader};
+use bytes::Bytes;
+use futures_util::Stream;
+use futures_util::stream;
+use http::HeaderMap;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use std::convert::Infallible;
+use std::io::Write;
+use std::time::Duration;
+use sync_wrapper::SyncStream;
+use warp::{Filter, Reply};
+use weir_protocol::{Cursor, ErrorBody, push_message};
+use weir_types::TopicName;
+
+const FLUSH_RECORDS: usize = 500;
+const FLUSH_BYTES: usize = 256 * 1024;
+/// Shorter than what proxies and clients take for a dead connection.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const FAREWELL: &str = ": the stream ends here, reconnect\n\n";
+/// What a client should wait before it reconnects, in milliseconds; clients add jitter.
+const RETRY_MILLISECONDS: u32 = 1000;
+
+pub(super) fn routes(state: &State) -> Route {
+    warp::path!("v1" / "topics" / String / "stream")
+        .and(warp::get())
+        .and(with(state))
+        .and(raw_query())
+        .and(warp::header::headers_cloned())
+        .then(
+            |topic: String, state: State, query: String, headers: HeaderMap| async move {
+                answer(open(&state, &topic, &query, &headers))
+            },
+        )
+        .boxed()
+}
+
+fn open(state: &State, topic: &str, query: &str, headers: &HeaderMap) -> Result<Answer, ApiError> {
+    let topic = topic_name(topic)?;
+    let mut query = Query::parse(query)?;
+    let partition = query.take_partition()?;
+    let asked = query.take("from", read_from)?;
+    query.finish()?;
+    let from = last_event_id(headers)?
+        .or(asked)
+        .unwrap_or(ReadFrom::Latest);
+    let request = FetchRequest {
+        partition,
+        from,
+        max_records: FLUSH_RECORDS,
+        max_bytes: FLUSH_BYTES,
+    };
+    let reader = state.broker.stream(&topic, &request)?;
+    Ok(event_stream(events(reader)))
+}
+
+/// Where a reconnecting client stands; goes before `from`, which is where it once began.
+fn last_event_id(headers: &HeaderMap) -> Result<Option<ReadFrom>, ApiError> {
+    let Some(id) = headers.get("last-event-id") else {
+        return Ok(None);
+    };
+    let cursor = id.to_str().ok().and_then(|text| Cursor::decode(text).ok());
+    let refused = || ApiError::invalid_argument("Last-Event-ID is no cursor of this broker");
+    cursor
+        .map(|cursor| Some(ReadFrom::Cursor(cursor)))
+        .ok_or_else(refused)
+}
+
+fn event_stream(events: impl Stream<Item = Bytes> + Send + 'static) -> Answer {
+    use futures_util::StreamExt;
+    let body = SyncStream::new(events.map(Ok::<_, Infallible>));
+    let mut answer = warp::reply::stream(body).into_response();
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    answer
+}
+
+/// What the stream does next.
+enum Step {
+    Open(StreamReader),
+    Follow(StreamReader),
+    End,
+}
+
+fn events(reader: StreamReader) -> impl Stream<Item = Bytes> + Send {
+    stream::unfold(Step::Open(reader), |step| async {
+        match step {
+            Step::Open(reader) => {
+                let hello = format!(
+                    "retry: {RETRY_MILLISECONDS}\nid: {}\n\n",
+                    reader.cursor().encode()
+                );
+                Some((hello.into(), Step::Follow(reader)))
+            }
+            // However much is left to read: the client comes back with its cursor.
+            Step::Follow(reader) if reader.is_draining() => Some((FAREWELL.into(), Step::End)),
+            Step::Follow(mut reader) => Some(match reader.next(KEEP_ALIVE).await {
+                Ok(Some(lines)) if lines.is_empty() => (": quiet\n\n".into(), Step::Follow(reader)),
+                Ok(Some(lines)) => (
+                    flush(reader.topic(), &lines, &reader.cursor()),
+                    Step::Follow(reader),
+                ),
+                Ok(None) => (FAREWELL.into(), Step::End),
+                Err(error) => (error_event(&error), Step::End),
+            }),
+            Step::End => None,
+        }
+    })
+}
+
+fn flush(topic: &TopicName, lines: &[FetchedLine], cursor: &Cursor) -> Bytes {
+    let mut events = Vec::with_capacity(lines.iter().map(|line| line.line.bytes.len() + 80).sum());
+    for (left, line) in (0..lines.len()).rev().zip(lines) {
+        if left == 0 {
+            let _infallible = writeln!(events, "id: {}", cursor.encode());
+        }
+        events.extend_from_slice(b"data: ");
+        push_message(&mut events, topic, line.partition, &line.line.bytes);
+        events.extend_from_slice(b"\n\n");
+    }
+    events.into()
+}
+
+fn error_event(error: &BrokerError) -> Bytes {
+    let body = ErrorBody::new(error.code(), error.to_string()).to_json();
+    [b"event: error\ndata: ".as_slice(), &body, b"\n\n"]
+        .concat()
+        .into()
+}

@@ -1,0 +1,256 @@
+//! What the broker counts. Names begin with `weir_broker_`; handles are made once and kept, so that
+//! counting costs an addition. Per batch, never per message.
+
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
+};
+use metrics_exporter_prometheus::formatting::sanitize_label_value;
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use std::fmt::Write;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use weir_protocol::shapes::GroupInfo;
+use weir_types::{GroupName, TopicName};
+
+/// Prefix of every metric of this component.
+pub const PREFIX: &str = "weir_broker_";
+
+const PUBLISHED: &str = "weir_broker_published_messages_total";
+const PUBLISHED_BYTES: &str = "weir_broker_published_bytes_total";
+const DELIVERED: &str = "weir_broker_delivered_messages_total";
+const ACKED: &str = "weir_broker_acked_messages_total";
+const FETCHED: &str = "weir_broker_fetched_messages_total";
+const COMMIT_SECONDS: &str = "weir_broker_commit_seconds";
+const COMMITTED_OPERATIONS: &str = "weir_broker_committed_operations_total";
+const COMMIT_FAILURES: &str = "weir_broker_commit_failures_total";
+const DAMAGED: &str = "weir_broker_damaged_records_total";
+const CONNECTIONS: &str = "weir_broker_connections";
+
+/// Upper bounds of the commit histogram, in seconds.
+const COMMIT_BUCKETS: &[f64] = &[
+    0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5,
+];
+
+/// Gives the metrics their help texts, in the recorder that is installed.
+fn describe() {
+    describe_counter!(PUBLISHED, "Messages published, acknowledged as durable.");
+    describe_counter!(
+        PUBLISHED_BYTES,
+        "Bytes of payload of the published messages."
+    );
+    describe_counter!(
+        DELIVERED,
+        "Messages handed to consumers of a group, redeliveries included."
+    );
+    describe_counter!(ACKED, "Messages acknowledged by consumers of a group.");
+    describe_counter!(
+        FETCHED,
+        "Messages returned by fetches and streams, without a group."
+    );
+    describe_histogram!(
+        COMMIT_SECONDS,
+        "Time that a commit round took, write and sync."
+    );
+    describe_counter!(
+        COMMITTED_OPERATIONS,
+        "Appends and journal entries made durable."
+    );
+    describe_counter!(
+        COMMIT_FAILURES,
+        "Commit rounds in which something could not be stored."
+    );
+    describe_counter!(
+        DAMAGED,
+        "Stored records found damaged while reading; they are never served."
+    );
+    describe_gauge!(CONNECTIONS, "Open client connections.");
+}
+
+/// Open connections.
+pub fn connections() -> Gauge {
+    gauge!(CONNECTIONS)
+}
+
+pub(crate) fn damaged_record() {
+    counter!(DAMAGED).increment(1);
+}
+
+/// Handles of one topic.
+pub(crate) struct TopicMetrics {
+    published: Counter,
+    published_bytes: Counter,
+    fetched: Counter,
+}
+
+impl std::fmt::Debug for TopicMetrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TopicMetrics")
+    }
+}
+
+impl TopicMetrics {
+    pub(crate) fn new(topic: &TopicName) -> Self {
+        let topic = topic.to_string();
+        Self {
+            published: counter!(PUBLISHED, "topic" => topic.clone()),
+            published_bytes: counter!(PUBLISHED_BYTES, "topic" => topic.clone()),
+            fetched: counter!(FETCHED, "topic" => topic),
+        }
+    }
+
+    pub(crate) fn published(&self, messages: u64, bytes: usize) {
+        self.published.increment(messages);
+        self.published_bytes.increment(bytes as u64);
+    }
+
+    pub(crate) fn fetched(&self, messages: usize) {
+        self.fetched.increment(messages as u64);
+    }
+}
+
+/// Handles of one group.
+pub(crate) struct GroupMetrics {
+    delivered: Counter,
+    acked: Counter,
+}
+
+impl GroupMetrics {
+    pub(crate) fn new(topic: &TopicName, group: &GroupName) -> Self {
+        let (topic, group) = (topic.to_string(), group.to_string());
+        Self {
+            delivered: counter!(DELIVERED, "topic" => topic.clone(), "group" => group.clone()),
+            acked: counter!(ACKED, "topic" => topic, "group" => group),
+        }
+    }
+
+    pub(crate) fn delivered(&self, messages: usize) {
+        self.delivered.increment(messages as u64);
+    }
+
+    pub(crate) fn acked(&self, messages: u64) {
+        self.acked.increment(messages);
+    }
+}
+
+/// Renders the gauges of groups from what they are at this moment: nothing of a deleted group stays.
+#[must_use]
+pub fn render_groups(groups: &[GroupInfo]) -> String {
+    let mut page = String::new();
+    for (name, help, value) in GROUP_GAUGES {
+        let _infallible = write!(page, "# HELP {name} {help}\n# TYPE {name} gauge\n");
+        for group in groups {
+            let (topic, name_of_group) = (&group.topic, sanitize_label_value(group.group.as_str()));
+            let _infallible = writeln!(
+                page,
+                "{name}{{topic=\"{topic}\",group=\"{name_of_group}\"}} {}",
+                value(group)
+            );
+        }
+        page.push('\n');
+    }
+    page
+}
+
+type GroupGauge = (&'static str, &'static str, fn(&GroupInfo) -> String);
+
+const GROUP_GAUGES: [GroupGauge; 4] = [
+    (
+        "weir_broker_group_lag_records",
+        "Unfinished records of a group.",
+        |group| group.lag_records.to_string(),
+    ),
+    (
+        "weir_broker_group_lag_seconds",
+        "Age of a group's oldest unfinished record.",
+        |group| group.lag_seconds.to_string(),
+    ),
+    (
+        "weir_broker_group_in_flight_messages",
+        "Messages of a group under a lease.",
+        |group| group.in_flight.to_string(),
+    ),
+    (
+        "weir_broker_group_redelivered_messages",
+        "Deliveries beyond a message's first, since the broker started.",
+        |group| group.redelivered.to_string(),
+    ),
+];
+
+/// Renders what is counted. Cheap to clone.
+#[derive(Clone)]
+pub struct Exporter(PrometheusHandle);
+
+impl std::fmt::Debug for Exporter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Exporter")
+    }
+}
+
+impl Exporter {
+    /// Installs the process's recorder.
+    ///
+    /// # Errors
+    /// There is one already.
+    pub fn install() -> Result<Self, BuildError> {
+        let histogram = Matcher::Full(COMMIT_SECONDS.to_owned());
+        let builder = PrometheusBuilder::new().set_buckets_for_metric(histogram, COMMIT_BUCKETS)?;
+        let handle = builder.install_recorder()?;
+        describe();
+        Ok(Self(handle))
+    }
+
+    /// The page of this component: other components of the process have their own.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let own = |line: &&str| {
+            let name = line
+                .strip_prefix("# HELP ")
+                .or_else(|| line.strip_prefix("# TYPE "));
+            line.is_empty() || name.unwrap_or(line).starts_with(PREFIX)
+        };
+        self.0
+            .render()
+            .lines()
+            .filter(own)
+            .flat_map(|line| [line, "\n"])
+            .collect()
+    }
+
+    /// Drains the histograms every few seconds until `stop`: without it they grow for ever.
+    pub async fn keep_up(self, stop: CancellationToken) {
+        let mut every = tokio::time::interval(Duration::from_secs(5));
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = every.tick() => self.0.run_upkeep(),
+            }
+        }
+    }
+}
+
+/// Handles of the committer.
+pub(crate) struct CommitMetrics {
+    seconds: Histogram,
+    operations: Counter,
+    failures: Counter,
+}
+
+impl CommitMetrics {
+    pub(crate) fn new() -> Self {
+        Self {
+            seconds: histogram!(COMMIT_SECONDS),
+            operations: counter!(COMMITTED_OPERATIONS),
+            failures: counter!(COMMIT_FAILURES),
+        }
+    }
+
+    pub(crate) fn round(&self, operations: usize, took: Duration) {
+        self.seconds.record(took);
+        self.operations.increment(operations as u64);
+    }
+
+    pub(crate) fn failed(&self) {
+        self.failures.increment(1);
+    }
+}

@@ -1,0 +1,192 @@
+//! Every setting, once: flag, environment variable, TOML key, default, meaning.
+
+use weir_service::settings::Setting;
+
+/// Everything that can be set.
+pub static SETTINGS: &[Setting] = &[
+    setting(
+        "data-dir",
+        "WEIR_DATA_DIR",
+        "DIR",
+        "./data",
+        "Where messages are kept",
+    ),
+    setting(
+        "http",
+        "WEIR_HTTP",
+        "ADDR",
+        "127.0.0.1:5000",
+        "Address of the HTTP listener, or \"off\"",
+    ),
+    setting(
+        "tcp",
+        "WEIR_TCP",
+        "ADDR",
+        "off",
+        "Address of the TCP listener; this version has none, so only \"off\" is allowed",
+    ),
+    setting(
+        "grpc",
+        "WEIR_GRPC",
+        "ADDR",
+        "off",
+        "Address of the gRPC listener; this version has none, so only \"off\" is allowed",
+    ),
+    setting(
+        "durability",
+        "WEIR_DURABILITY",
+        "WHEN",
+        "fsync",
+        "When a publish counts as done: \"fsync\", \"interval=<duration>\" or \"os\"; per topic too",
+    ),
+    setting(
+        "create-topics",
+        "WEIR_CREATE_TOPICS",
+        "WHEN",
+        "on-first-use",
+        "Whether using a topic creates it: \"on-first-use\" or \"explicitly\"",
+    ),
+    setting(
+        "max-topics",
+        "WEIR_MAX_TOPICS",
+        "N",
+        "10000",
+        "Topics that may exist",
+    ),
+    setting(
+        "partitions",
+        "WEIR_PARTITIONS",
+        "N",
+        "1",
+        "Partitions of a topic created without saying",
+    ),
+    setting(
+        "retention-age",
+        "WEIR_RETENTION_AGE",
+        "DURATION",
+        "7days",
+        "Default of the topics' retention_age; topics named host.* keep 24 hours",
+    ),
+    setting(
+        "retention-bytes",
+        "WEIR_RETENTION_BYTES",
+        "BYTES",
+        "10GiB",
+        "Default of the topics' retention_bytes, for each partition; topics named host.* keep 2 GiB",
+    ),
+    setting(
+        "segment-bytes",
+        "WEIR_SEGMENT_BYTES",
+        "BYTES",
+        "64MiB",
+        "Default of the topics' segment_bytes",
+    ),
+    setting(
+        "segment-age",
+        "WEIR_SEGMENT_AGE",
+        "DURATION",
+        "1day",
+        "Default of the topics' segment_age",
+    ),
+    setting(
+        "visibility-timeout",
+        "WEIR_VISIBILITY_TIMEOUT",
+        "DURATION",
+        "30s",
+        "Default of the topics' visibility_timeout: how long a lease lasts",
+    ),
+    setting(
+        "min-free-bytes",
+        "WEIR_MIN_FREE_BYTES",
+        "BYTES",
+        "256MiB",
+        "Publishes are refused when less is free on the disk",
+    ),
+    setting(
+        "max-payload-bytes",
+        "WEIR_MAX_PAYLOAD_BYTES",
+        "BYTES",
+        "1MiB",
+        "Largest payload",
+    ),
+    setting(
+        "max-bytes-in-flight",
+        "WEIR_MAX_BYTES_IN_FLIGHT",
+        "BYTES",
+        "64MiB",
+        "Request bodies held at one time, all together",
+    ),
+    setting(
+        "max-connections",
+        "WEIR_MAX_CONNECTIONS",
+        "N",
+        "10000",
+        "Connections at one time; further ones wait",
+    ),
+    setting(
+        "header-timeout",
+        "WEIR_HEADER_TIMEOUT",
+        "DURATION",
+        "75s",
+        "Longest time for a request's headers, and for a kept-alive connection to be idle",
+    ),
+    setting(
+        "body-timeout",
+        "WEIR_BODY_TIMEOUT",
+        "DURATION",
+        "30s",
+        "Longest pause within a request's body; the whole body may take four times as long",
+    ),
+    setting(
+        "write-timeout",
+        "WEIR_WRITE_TIMEOUT",
+        "DURATION",
+        "30s",
+        "Longest time that a client may leave an answer unread",
+    ),
+    setting(
+        "grace-period",
+        "WEIR_GRACE_PERIOD",
+        "DURATION",
+        "20s",
+        "Longest time between SIGTERM and the end",
+    ),
+    setting(
+        "worker-threads",
+        "WEIR_WORKER_THREADS",
+        "N",
+        "0",
+        "Threads that serve requests; 0 takes one for each processor",
+    ),
+    setting(
+        "log-format",
+        "WEIR_LOG_FORMAT",
+        "FORMAT",
+        "text",
+        "How log lines look: \"text\" or \"json\"",
+    ),
+    setting(
+        "log-filter",
+        "WEIR_LOG_FILTER",
+        "FILTER",
+        "info",
+        "What is logged, such as \"info\" or \"info,weir_broker=debug\"",
+    ),
+];
+
+const fn setting(
+    name: &'static str,
+    env: &'static str,
+    value_name: &'static str,
+    default: &'static str,
+    help: &'static str,
+) -> Setting {
+    Setting {
+        name,
+        env,
+        env_aliases: &[],
+        value_name,
+        default: Some(default),
+        help,
+    }
+}

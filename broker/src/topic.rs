@@ -1,0 +1,171 @@
+//! A topic while the broker runs: its settings, its partitions, its groups.
+
+use crate::group::GroupClient;
+use crate::metrics::TopicMetrics;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use weir_commitlog::{PartitionKey, PartitionReader};
+use weir_types::{GroupName, Incarnation, PartitionId, TopicName, TopicSettings};
+
+/// One partition: the key to append with and the shared reader.
+#[derive(Clone, Debug)]
+pub(crate) struct Partition {
+    key: PartitionKey,
+    reader: Arc<PartitionReader>,
+}
+
+impl Partition {
+    pub(crate) fn id(&self) -> PartitionId {
+        self.reader.id()
+    }
+
+    pub(crate) fn key(&self) -> PartitionKey {
+        self.key
+    }
+
+    pub(crate) fn reader(&self) -> &Arc<PartitionReader> {
+        &self.reader
+    }
+}
+
+/// What publishers, readers and groups of a topic share.
+#[derive(Debug)]
+pub(crate) struct TopicCore {
+    name: TopicName,
+    incarnation: Incarnation,
+    settings: RwLock<Arc<TopicSettings>>,
+    partitions: Vec<Partition>,
+    /// Changes with every append, to wake who waits for records.
+    appended: watch::Sender<()>,
+    /// Partition of the next message that has neither key nor id.
+    turn: AtomicUsize,
+    metrics: TopicMetrics,
+}
+
+impl TopicCore {
+    pub(crate) fn new(
+        name: TopicName,
+        incarnation: Incarnation,
+        settings: TopicSettings,
+        partitions: Vec<(PartitionKey, Arc<PartitionReader>)>,
+    ) -> Self {
+        let partition = |(key, reader)| Partition { key, reader };
+        Self {
+            metrics: TopicMetrics::new(&name),
+            name,
+            incarnation,
+            settings: RwLock::new(Arc::new(settings)),
+            partitions: partitions.into_iter().map(partition).collect(),
+            appended: watch::Sender::new(()),
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &TopicName {
+        &self.name
+    }
+
+    pub(crate) fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    pub(crate) fn settings(&self) -> Arc<TopicSettings> {
+        self.settings
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn set_settings(&self, settings: TopicSettings) {
+        *self
+            .settings
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    }
+
+    /// In order of partition, at least one.
+    pub(crate) fn partitions(&self) -> &[Partition] {
+        &self.partitions
+    }
+
+    pub(crate) fn metrics(&self) -> &TopicMetrics {
+        &self.metrics
+    }
+
+    /// A receiver that changes whenever records were appended.
+    pub(crate) fn appended(&self) -> watch::Receiver<()> {
+        self.appended.subscribe()
+    }
+
+    /// Wakes everyone who waits for records.
+    pub(crate) fn notify_appended(&self) {
+        self.appended.send_replace(());
+    }
+
+    /// The next partition in turn.
+    pub(crate) fn next_partition(&self) -> &Partition {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        &self.partitions[turn % self.partitions.len()]
+    }
+}
+
+/// A topic with its groups. Groups are added and removed by the committer only.
+#[derive(Debug)]
+pub(crate) struct Topic {
+    core: Arc<TopicCore>,
+    groups: RwLock<BTreeMap<GroupName, OpenGroup>>,
+    /// Cancelled when the topic is deleted: streams and groups end.
+    closed: CancellationToken,
+}
+
+#[derive(Debug)]
+struct OpenGroup {
+    client: GroupClient,
+    stop: CancellationToken,
+}
+
+impl Topic {
+    pub(crate) fn new(core: Arc<TopicCore>, closed: CancellationToken) -> Self {
+        Self {
+            core,
+            groups: RwLock::default(),
+            closed,
+        }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<TopicCore> {
+        &self.core
+    }
+
+    /// Cancelled when the topic is deleted or the broker stops.
+    pub(crate) fn closed(&self) -> &CancellationToken {
+        &self.closed
+    }
+
+    pub(crate) fn group(&self, name: &GroupName) -> Option<GroupClient> {
+        let groups = self.groups.read().unwrap_or_else(PoisonError::into_inner);
+        groups.get(name).map(|group| group.client.clone())
+    }
+
+    /// In order of name.
+    pub(crate) fn groups(&self) -> Vec<GroupClient> {
+        let groups = self.groups.read().unwrap_or_else(PoisonError::into_inner);
+        groups.values().map(|group| group.client.clone()).collect()
+    }
+
+    pub(crate) fn add_group(&self, client: GroupClient, stop: CancellationToken) {
+        let mut groups = self.groups.write().unwrap_or_else(PoisonError::into_inner);
+        groups.insert(client.name().clone(), OpenGroup { client, stop });
+    }
+
+    /// Ends a group's task.
+    pub(crate) fn remove_group(&self, name: &GroupName) {
+        let mut groups = self.groups.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(group) = groups.remove(name) {
+            group.stop.cancel();
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The broker as a process: what its users, its operator and its disk see.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests state their expectations bluntly"
+)]
+
+mod bad_input;
+mod crash;
+mod groups;
+mod http_fetch;
+mod http_publish;
+mod http_stream;
+mod limits;
+mod load;
+mod metrics;
+mod minimq;
+mod parallel_curl;
+mod shutdown;
+mod startup;
+mod status;
+mod support;
+mod topics;
+
+/// A broker to start, on a data directory of its own.
+fn broker() -> weir_testkit::BrokerSetup {
+    weir_testkit::BrokerSetup::new(env!("CARGO_BIN_EXE_weir-broker"))
+}
