@@ -1,0 +1,14 @@
+//! The command line and the documentation, against a real broker in a process of its own.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests may state their expectations bluntly, also in their helpers"
+)]
+
+mod bench;
+mod commands;
+mod docs;
+mod help;
+mod support;
