@@ -159,6 +159,9 @@ mod tests {
         for key in 0..1600 {
             counts[PartitionId::of_text(&format!("node-{key}"), 16).0 as usize] += 1;
         }
-        assert!(counts.iter().all(|&count| (60..140).contains(&count)), "{counts:?}");
+        assert!(
+            counts.iter().all(|&count| (60..140).contains(&count)),
+            "{counts:?}"
+        );
     }
 }
