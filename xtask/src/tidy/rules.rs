@@ -160,6 +160,9 @@ pub(super) const FORBIDDEN: &[Forbidden] = &[
             "crates/commitlog",
             "broker/src/group/partition",
             "broker/src/group/partition.rs",
+            "agent/src/buffer.rs",
+            "agent/src/encode.rs",
+            "agent/src/schedule.rs",
         ],
         tests: InTests::Allowed,
         why: "time and randomness are passed in below the task layer (`now` is an argument), so \
