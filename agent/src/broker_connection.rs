@@ -36,7 +36,7 @@ pub(crate) enum NotTaken {
 #[derive(Clone, Debug)]
 pub(crate) enum BrokerConnection {
     Weir(Client),
-    MiniMq(MiniMq),
+    MiniMq(Box<MiniMq>),
 }
 
 /// `POST /produce`, one message at a time.
@@ -67,7 +67,7 @@ impl BrokerConnection {
             url: url.to_owned(),
             reason: "not a URL".to_owned(),
         })?;
-        Ok(Self::MiniMq(MiniMq::new(produce)))
+        Ok(Self::MiniMq(Box::new(MiniMq::new(produce))))
     }
 
     /// How many lines one request carries.
