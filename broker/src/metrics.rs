@@ -200,6 +200,12 @@ impl Exporter {
         Ok(Self(handle))
     }
 
+    /// The recorder, for other components of the process.
+    #[must_use]
+    pub fn recorder(&self) -> PrometheusHandle {
+        self.0.clone()
+    }
+
     /// The page of this component: other components of the process have their own.
     #[must_use]
     pub fn render(&self) -> String {

@@ -1,15 +1,20 @@
-//! `weir up`: everything in one process on one machine.
+//! `weir up`: broker, agent and dashboard in one process on one machine.
 //!
-//! Takes the settings of `weir-broker`, from the same table, and runs its library.
+//! Takes the settings of `weir-broker`, from the same table, and a few of its own. The three talk to
+//! each other over HTTP, as they would on three machines.
+
+mod banner;
+mod settings;
+mod together;
 
 use crate::failure::Failure;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
+use settings::UpSettings;
 use std::io::{Write, stdout};
-use std::net::SocketAddr;
-use std::path::Path;
-use weir_broker::settings::{SETTINGS, Settings};
-use weir_broker::{Running, run};
-use weir_service::settings::{config_flag, flags};
+use together::Together;
+use weir_broker::metrics::Exporter;
+use weir_service::shutdown::Signals;
+use weir_service::telemetry;
 
 /// The settings as given; read when the command runs.
 #[derive(Clone, Debug)]
@@ -20,16 +25,19 @@ pub(crate) struct Up {
 const EXAMPLES: &str = "\
 Examples:
   weir up
-  weir up --data-dir /tmp/weir --http 127.0.0.1:5005";
+  weir up --data-dir /tmp/weir --http 127.0.0.1:5005 --ui 127.0.0.1:8085
+  weir up --agent off --ui off                    just the broker";
 
 impl Args for Up {
     fn augment_args(command: Command) -> Command {
         command
-            .about("Run a broker here")
-            .long_about("Run a broker here, in this process, until Ctrl-C. Takes every setting of weir-broker.")
+            .about("Run broker, agent and dashboard here")
+            .long_about(
+                "Run broker, agent and dashboard here, in this process, until Ctrl-C. \
+                 Takes every setting of weir-broker.",
+            )
             .after_help(EXAMPLES)
-            .arg(config_flag())
-            .args(flags(SETTINGS))
+            .args(settings::arguments())
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -50,50 +58,34 @@ impl FromArgMatches for Up {
     }
 }
 
-/// Runs the broker until it is told to stop.
+/// Runs everything until it is told to stop.
 pub(crate) fn up(up: &Up) -> Result<(), Failure> {
-    let settings = Settings::from_matches(&up.matches)
-        .map_err(|problems| Failure::Usage(problems.to_string()))?;
-    let data_dir = settings.broker.data_dir.clone();
-    let show = |running: &Running| {
-        if let Some(http) = running.http_address() {
-            // Nobody may be reading; that must not stop the broker.
-            let _unread = writeln!(stdout(), "{}", banner(http, &data_dir));
+    let settings = UpSettings::read(&up.matches).map_err(Failure::Usage)?;
+    let failed = |error: anyhow::Error| Failure::Failed(format!("{error:#}"));
+    run(&settings).map_err(failed)
+}
+
+fn run(settings: &UpSettings) -> anyhow::Result<()> {
+    telemetry::init(settings.broker.log_format, &settings.broker.log_filter)?;
+    settings
+        .broker
+        .warnings
+        .iter()
+        .for_each(|warning| tracing::warn!("{warning}"));
+    let metrics = Exporter::install()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        let together = Together::start(settings, metrics).await?;
+        // Nobody may be reading; that must not stop anything.
+        let _unread = writeln!(stdout(), "{}", banner::banner(&together.places()));
+        let signal = signals.next().await;
+        tracing::info!(?signal, "stopping");
+        tokio::select! {
+            stopped = together.stop() => stopped,
+            again = signals.next() => Err(anyhow::anyhow!("second signal ({again:?}): not everything was closed")),
         }
-    };
-    run::process(&settings, show).map_err(|error| Failure::Failed(format!("{error:#}")))
-}
-
-/// What runs where, and what to try next.
-fn banner(http: SocketAddr, data_dir: &Path) -> String {
-    let data_dir = data_dir.display();
-    format!(
-        "
-Weir is up. Ctrl-C stops it.
-
-  broker   http://{http}   (/health, /ready, /metrics)
-  data     {data_dir}   (one JSON object a line)
-
-Try, in another terminal:
-  curl -d '{{\"text\":\"Hello\"}}' http://{http}/v1/topics/hello/messages
-  curl 'http://{http}/v1/topics/hello/messages?from=earliest'
-  curl -N 'http://{http}/v1/topics/hello/stream?from=earliest'
-  curl -X POST http://{http}/produce -d '{{\"topic\":\"hello\",\"message\":\"from MiniMQ\"}}'
-  weir consume hello --group readers
-  tail -f {data_dir}/hello/partition-0/*.log
-"
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_banner_has_lines_to_copy() {
-        let banner = banner(([127, 0, 0, 1], 5005).into(), Path::new("./data"));
-        assert!(banner.contains(
-            "\n  curl -d '{\"text\":\"Hello\"}' http://127.0.0.1:5005/v1/topics/hello/messages\n"
-        ));
-    }
+    })
 }

@@ -13,6 +13,7 @@ mod test;
 mod tidy;
 mod up;
 mod wait;
+mod web;
 mod workspace;
 
 use crate::workspace::Workspace;
@@ -38,6 +39,7 @@ enum Task {
     Quick(quick::Quick),
     Tidy(tidy::Tidy),
     Footprint(footprint::Footprint),
+    Web(web::Web),
 }
 
 fn main() -> ExitCode {
@@ -60,5 +62,6 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Quick(quick) => quick.run(&workspace),
         Task::Tidy(tidy) => tidy.run(&workspace),
         Task::Footprint(footprint) => footprint.run(&workspace),
+        Task::Web(web) => web.run(&workspace),
     }
 }

@@ -40,7 +40,9 @@ impl Quick {
         })?;
         steps.step("tidy", || tidy::step(workspace))?;
         steps.step("build", || {
-            run(CommandLine::parse("cargo build -p weir-broker -p weir-cli"))
+            run(CommandLine::parse(
+                "cargo build -p weir-broker -p weir-agent -p weir-ui -p weir-cli",
+            ))
         })?;
         steps.step("tests", || run(fast_tests_command(&scope)))?;
 

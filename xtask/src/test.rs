@@ -2,6 +2,7 @@
 
 use crate::command_line::CommandLine;
 use crate::steps::{Outcome, Steps};
+use crate::web::{self, REQUIRE_ASSETS};
 use crate::workspace::Workspace;
 use crate::{debian, dependencies, tidy};
 use clap::Args;
@@ -11,6 +12,7 @@ use clap::Args;
 /// In this order, stopping at the first failure with the command that repeats it:
 ///
 ///   packages    Debian packages the tests need; installed where we may, else the command is shown
+///   web         the dashboard's page: built, and its own tests
 ///   fmt         cargo fmt --check
 ///   clippy      no warnings, all targets
 ///   tidy        the rules of this repository, see `cargo xtask tidy --help`
@@ -29,18 +31,25 @@ pub(crate) struct Test {}
 impl Test {
     pub(crate) fn run(self, workspace: &Workspace) -> anyhow::Result<()> {
         let Self {} = self;
-        let run = |command: CommandLine| command.run().map(|()| Outcome::Passed);
+        let (variable, required) = REQUIRE_ASSETS;
+        let run = |command: CommandLine| {
+            command
+                .env(variable, required)
+                .run()
+                .map(|()| Outcome::Passed)
+        };
         let cargo = |line: &str| run(CommandLine::parse(line));
         let mut steps = Steps::default();
 
         steps.step("packages", || debian::ensure(debian::FOR_TESTS))?;
+        steps.step("web", || web::build(workspace).and_then(|_| web::test()))?;
         steps.step("fmt", || cargo("cargo fmt --all --check"))?;
         steps.step("clippy", || {
             cargo("cargo clippy --workspace --all-targets --locked -- -D warnings")
         })?;
         steps.step("tidy", || tidy::step(workspace))?;
         steps.step("build", || {
-            cargo("cargo build --locked -p weir-broker -p weir-cli")
+            cargo("cargo build --locked -p weir-broker -p weir-agent -p weir-ui -p weir-cli")
         })?;
         // Before the tests, so that the last closing line of a test runner is that of the tests.
         steps.step("doc tests", || {

@@ -1,12 +1,13 @@
 //! `cargo xtask up`: from a checkout to a running Weir.
 
 use crate::command_line::CommandLine;
+use crate::web;
 use crate::workspace::Workspace;
 use clap::Args;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Builds release binaries and runs Weir on this machine.
+/// Builds the dashboard's page and release binaries, and runs Weir on this machine. Needs npm.
 ///
 /// Listens on loopback, keeps its data in ./data at the root of the checkout, and prints what runs
 /// where with `curl` lines to try. Ctrl-C stops it in order; the exit code is Weir's own.
@@ -31,7 +32,9 @@ pub(crate) struct Up {
 
 impl Up {
     pub(crate) fn run(self, workspace: &Workspace) -> anyhow::Result<()> {
-        let build = CommandLine::parse("cargo build -p weir-cli -p weir-broker");
+        web::build(workspace)?;
+        let build =
+            CommandLine::parse("cargo build -p weir-cli -p weir-broker -p weir-agent -p weir-ui");
         let (build, profile) = if self.debug {
             (build, "debug")
         } else {

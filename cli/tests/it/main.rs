@@ -12,3 +12,4 @@ mod commands;
 mod docs;
 mod help;
 mod support;
+mod up;

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use tempfile::TempDir;
 
 pub(crate) const WEIR: &str = env!("CARGO_BIN_EXE_weir");
@@ -12,33 +12,66 @@ pub(crate) struct Up {
     process: Child,
     directory: TempDir,
     address: String,
+    dashboard: Option<String>,
+}
+
+/// The address that the banner gives for a part.
+fn place(banner: &[String], part: &str) -> Option<String> {
+    banner.iter().find_map(|line| {
+        let rest = line.trim_start().strip_prefix(part)?.trim_start();
+        let address = rest.strip_prefix("http://")?.split_whitespace().next()?;
+        Some(address.to_owned())
+    })
+}
+
+fn terminate(process: &Child) -> bool {
+    let sent = Command::new("kill").arg(process.id().to_string()).status();
+    sent.is_ok_and(|status| status.success())
 }
 
 impl Up {
+    /// Just the broker.
     pub(crate) fn start() -> Self {
+        Self::start_with(&["--ui", "off", "--agent", "off"])
+    }
+
+    /// Broker, agent and dashboard.
+    pub(crate) fn start_all() -> Self {
+        Self::start_with(&["--ui", "127.0.0.1:0"])
+    }
+
+    fn start_with(others: &[&str]) -> Self {
         let directory = TempDir::new().unwrap();
         let mut process = Command::new(WEIR)
             .args(["up", "--http", "127.0.0.1:0", "--log-filter", "warn"])
             .args(["--min-free-bytes", "0"])
+            .args(others)
             .current_dir(directory.path())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let banner = BufReader::new(process.stdout.take().unwrap());
-        let address = banner
+        let banner: Vec<String> = BufReader::new(process.stdout.take().unwrap())
             .lines()
             .map_while(Result::ok)
-            .find_map(|line| {
-                let rest = line.trim_start().strip_prefix("broker")?.trim_start();
-                let address = rest.strip_prefix("http://")?.split_whitespace().next()?;
-                Some(address.to_owned())
-            })
-            .expect("`weir up` says where it listens");
+            .take_while(|line| !line.trim_start().starts_with("data"))
+            .collect();
         Self {
             process,
             directory,
-            address,
+            address: place(&banner, "broker").expect("`weir up` says where it listens"),
+            dashboard: place(&banner, "dashboard"),
         }
+    }
+
+    /// Where the dashboard listens.
+    pub(crate) fn dashboard(&self) -> &str {
+        self.dashboard.as_deref().expect("it was asked for")
+    }
+
+    /// Stops it as Ctrl-C or a supervisor does; returns how it ended.
+    pub(crate) fn terminate(mut self) -> ExitStatus {
+        terminate(&self.process);
+        self.process.wait().unwrap()
     }
 
     pub(crate) fn address(&self) -> &str {
@@ -87,9 +120,8 @@ pub(crate) fn printed(output: &Output) -> String {
 
 impl Drop for Up {
     fn drop(&mut self) {
-        let pid = self.process.id().to_string();
-        let stopped = Command::new("kill").arg(&pid).status();
-        if !stopped.is_ok_and(|status| status.success()) {
+        let running = self.process.try_wait().is_ok_and(|ended| ended.is_none());
+        if running && !terminate(&self.process) {
             let _gone = self.process.kill();
         }
         let _reaped = self.process.wait();

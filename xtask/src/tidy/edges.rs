@@ -1,7 +1,7 @@
 //! Who may depend on whom.
 
 use super::Violation;
-use super::rules::{EDGES, Edges, OUTSIDERS, TESTS_MAY_USE};
+use super::rules::{EDGES, Edges, OUTSIDERS, TESTS_MAY_USE, TESTS_OF_MAY_USE};
 use crate::workspace::{Dependency, DependencyKind, Package, Workspace};
 use std::path::Path;
 
@@ -57,7 +57,9 @@ fn broken_edges<'a>(
 fn is_allowed(edges: &Edges, dependency: &Dependency) -> bool {
     let name = dependency.name.as_str();
     let for_tests = dependency.kind == Some(DependencyKind::Dev);
-    let test_only = TESTS_MAY_USE.contains(&name) || name == edges.package;
+    let test_only = TESTS_MAY_USE.contains(&name)
+        || TESTS_OF_MAY_USE.contains(&(edges.package, name))
+        || name == edges.package;
     (edges.may_use.contains(&name) && name != TESTKIT) || (for_tests && test_only)
 }
 
@@ -176,6 +178,7 @@ mod tests {
         assert!(!refused("weir-commitlog", "weir-commitlog", dev));
         assert!(refused("weir-commitlog", "weir-protocol", dev));
         assert!(refused("weir-agent", "weir-broker", dev));
+        assert!(!refused("weir-ui", "weir-broker", dev));
     }
 
     #[test]

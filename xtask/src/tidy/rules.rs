@@ -89,6 +89,10 @@ pub(super) const EDGES: &[Edges] = &[
 /// What tests may use besides their package's own edges and the package itself (for its features).
 pub(super) const TESTS_MAY_USE: &[&str] = &["weir-testkit", "weir-client"];
 
+/// What the tests of single members may use beyond that: a member, and what its tests need. The
+/// dashboard's run against a real broker in their own process, which they can restart.
+pub(super) const TESTS_OF_MAY_USE: &[(&str, &str)] = &[("weir-ui", "weir-broker")];
+
 /// Crates from outside that must not become dependencies of some members. Tests may use them, and
 /// so may features, which is where the faulty file system for tests lives.
 pub(super) struct Outsiders {
@@ -163,6 +167,10 @@ pub(super) const FORBIDDEN: &[Forbidden] = &[
             "agent/src/buffer.rs",
             "agent/src/encode.rs",
             "agent/src/schedule.rs",
+            "consumer-ui/src/exporter",
+            "consumer-ui/src/fold",
+            "consumer-ui/src/sample",
+            "consumer-ui/src/sample.rs",
         ],
         tests: InTests::Allowed,
         why: "time and randomness are passed in below the task layer (`now` is an argument), so \
