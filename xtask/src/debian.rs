@@ -48,6 +48,11 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
 pub(crate) const PEERS: &[Tool] = &[
     tool("redis-server", "redis-server", "comparison"),
     tool("nats-server", "nats-server", "comparison"),
+    tool(
+        "prometheus-node-exporter",
+        "prometheus-node-exporter",
+        "comparison",
+    ),
 ];
 
 /// Installs what is missing, as root or with a sudo that asks no password.

@@ -114,10 +114,10 @@ fn check_page(path: &Path) -> usize {
 
 #[test]
 fn slow_every_example_of_the_documentation_works() {
-    assert!(
-        binaries().join("weir-broker").exists(),
-        "build it first: cargo build -p weir-broker"
-    );
+    for binary in ["weir-broker", "weir-agent"] {
+        let built = binaries().join(binary).exists();
+        assert!(built, "build it first: cargo build -p {binary}");
+    }
     let pages = fs::read_dir(root().join("docs"))
         .unwrap()
         .map(|entry| entry.unwrap().path());

@@ -57,6 +57,34 @@ fn slow_the_dashboard_shows_this_host_with_figures_from_the_kernel() {
     assert_eq!(up.terminate().code(), Some(0));
 }
 
+/// What an agent sends for a node that is called like an attack.
+const HOSTILE: &str = "<img src=x onerror=alert(1)>";
+
+fn publish_hostile_samples(up: &Up) {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    let now = u64::try_from(now.as_millis()).unwrap();
+    let sample = |seq: u64| {
+        let (timestamp, busy) = (now - 3000 + 1000 * seq, seq * 2);
+        serde_json::json!({
+            "node": HOSTILE, "timestamp": timestamp, "boot_id": "b", "seq": seq, "interval_seconds": 1,
+            "cpus": [{"cpu": 0, "user": busy, "nice": 0, "system": 0, "idle": seq, "iowait": 0,
+                      "irq": 0, "softirq": 0, "steal": 0}],
+            "busy_ratio": 0.5,
+        })
+    };
+    for seq in 1..=3 {
+        up.prints(&[
+            "produce",
+            "host.cpu",
+            &sample(seq).to_string(),
+            "--key",
+            HOSTILE,
+        ]);
+    }
+}
+
 #[test]
 fn slow_the_page_works_in_a_real_browser() {
     let script = root().join("consumer-ui/web/tests/browser.mjs");
@@ -68,6 +96,11 @@ fn slow_the_page_works_in_a_real_browser() {
     let fleet = format!("http://{}/api/fleet", up.dashboard());
     eventually(&fleet, |fleet| {
         fleet["nodes"][0]["network_receive_bytes_per_second"].as_f64()
+    });
+    publish_hostile_samples(&up);
+    eventually(&fleet, |fleet| {
+        let mut nodes = fleet["nodes"].as_array()?.iter();
+        nodes.find(|node| node["node"] == HOSTILE).cloned()
     });
     let shots = binaries().join("screenshots");
     let output = Command::new("node")
@@ -81,5 +114,49 @@ fn slow_the_page_works_in_a_real_browser() {
         String::from_utf8_lossy(&output.stderr),
     );
     assert!(output.status.success(), "{printed}\n{errors}");
+    assert!(
+        printed.contains("a hostile node name stays text"),
+        "{printed}"
+    );
     assert_eq!(up.terminate().code(), Some(0));
+}
+
+/// A client of MiniMQ as its dashboard is one: polls /nodes, then consumes each node's topics. It
+/// shares no code with us.
+const MINIMQ_CLIENT: &str = r#"
+import json, sys, time, urllib.parse, urllib.request
+base, seen = sys.argv[1], {}
+def get(path):
+    with urllib.request.urlopen(base + path, timeout=5) as answer:
+        return answer.status, answer.read()
+until = time.monotonic() + 60
+while len(seen) < 3 and time.monotonic() < until:
+    for node in json.loads(get("/nodes")[1]):
+        for metric in ("cpu", "mem", "disk"):
+            query = urllib.parse.urlencode({"topic": f"{node}-{metric}", "consumer_id": "web-ui"})
+            status, body = get("/consume?" + query)
+            if status == 200:
+                seen[metric] = float(json.loads(body)["message"])
+assert set(seen) == {"cpu", "mem", "disk"}, seen
+assert all(0 <= value <= 100 for value in seen.values()), seen
+print(json.dumps(seen))
+"#;
+
+#[test]
+fn slow_a_minimq_client_shows_what_the_agent_publishes() {
+    let up = Up::start();
+    let produce = format!("http://{}/produce", up.address());
+    let mut agent = Command::new(binaries().join("weir-agent"))
+        .args(["--dialect", "minimq", "--log-filter", "warn"])
+        .envs([("BROKER_URL", produce.as_str()), ("NODE_NAME", "node-1")])
+        .spawn()
+        .expect("build it first: cargo build -p weir-agent");
+    let client = Command::new("python3")
+        .args(["-c", MINIMQ_CLIENT, &format!("http://{}", up.address())])
+        .output()
+        .unwrap();
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    let errors = String::from_utf8_lossy(&client.stderr);
+    assert!(client.status.success(), "{errors}");
 }

@@ -16,6 +16,8 @@ pub(super) enum Readiness {
     HttpOk(&'static str),
     /// Its port accepts connections.
     Accepts,
+    /// It has no port: it runs, and its memory must settle.
+    Started,
 }
 
 impl Readiness {
@@ -34,15 +36,28 @@ impl Readiness {
     }
 
     fn is_ready(&self, address: SocketAddr) -> bool {
+        if matches!(self, Self::Started) {
+            return true;
+        }
         let answer = TcpStream::connect_timeout(&address, ATTEMPT_LIMIT);
         match (self, answer) {
             (_, Err(_)) => false,
-            (Self::Accepts, Ok(_)) => true,
+            (Self::Accepts | Self::Started, Ok(_)) => true,
             (Self::HttpOk(path), Ok(mut stream)) => {
                 get(&mut stream, path).is_ok_and(|answer| is_200(&answer))
             }
         }
     }
+}
+
+/// Asks for `path` and reads the whole answer; its length in bytes.
+pub(super) fn fetch(address: SocketAddr, path: &str) -> io::Result<usize> {
+    let mut stream = TcpStream::connect_timeout(&address, ATTEMPT_LIMIT)?;
+    let begun = get(&mut stream, path)?.len();
+    Ok(begun
+        + io::copy(&mut stream, &mut io::sink())
+            .map(usize::try_from)?
+            .unwrap_or_default())
 }
 
 fn get(stream: &mut TcpStream, path: &str) -> io::Result<Vec<u8>> {

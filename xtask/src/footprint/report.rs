@@ -11,6 +11,8 @@ const END: &str = "<!-- footprint:end -->";
 /// What was measured of one component.
 pub(super) struct Row {
     pub(super) component: &'static str,
+    /// What it did meanwhile.
+    pub(super) during: &'static str,
     pub(super) rss_bytes: u64,
     /// 1.0 is one CPU kept busy.
     pub(super) cpu_fraction: f64,
@@ -19,13 +21,14 @@ pub(super) struct Row {
 
 pub(super) fn table(rows: &[Row]) -> String {
     let mut table = String::from(
-        "| component | idle RSS, MiB | idle CPU, % | binary, MiB |\n|---|---:|---:|---:|\n",
+        "| component | while | RSS, MiB | CPU, % | binary, MiB |\n|---|---|---:|---:|---:|\n",
     );
     for row in rows {
         let _ = writeln!(
             table,
-            "| {} | {:.1} | {:.1} | {:.1} |",
+            "| {} | {} | {:.1} | {:.1} | {:.1} |",
             row.component,
+            row.during,
             mebibytes(row.rss_bytes),
             row.cpu_fraction * 100.0,
             mebibytes(row.binary_bytes),
@@ -69,6 +72,7 @@ mod tests {
     fn one_row_per_component() {
         let row = Row {
             component: "weir-broker",
+            during: "idle",
             rss_bytes: 8 * 1024 * 1024 + 512 * 1024,
             cpu_fraction: 0.002,
             binary_bytes: 5 * 1024 * 1024,
@@ -76,7 +80,7 @@ mod tests {
         let table = table(&[row]);
         assert_eq!(
             table.lines().nth(2),
-            Some("| weir-broker | 8.5 | 0.2 | 5.0 |")
+            Some("| weir-broker | idle | 8.5 | 0.2 | 5.0 |")
         );
     }
 
