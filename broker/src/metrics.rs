@@ -25,6 +25,7 @@ const COMMIT_SECONDS: &str = "weir_broker_commit_seconds";
 const COMMITTED_OPERATIONS: &str = "weir_broker_committed_operations_total";
 const COMMIT_FAILURES: &str = "weir_broker_commit_failures_total";
 const DAMAGED: &str = "weir_broker_damaged_records_total";
+const AVAILABLE_BYTES: &str = "weir_broker_disk_available_bytes";
 const CONNECTIONS: &str = "weir_broker_connections";
 
 /// Upper bounds of the commit histogram, in seconds.
@@ -65,11 +66,26 @@ fn describe() {
         "Stored records found damaged while reading; they are never served."
     );
     describe_gauge!(CONNECTIONS, "Open client connections.");
+    describe_gauge!(
+        AVAILABLE_BYTES,
+        "Bytes that may still be written where the data directory is."
+    );
+    // Alerts need the series before the first damage.
+    counter!(DAMAGED).increment(0);
 }
 
 /// Open connections.
 pub fn connections() -> Gauge {
     gauge!(CONNECTIONS)
+}
+
+/// Bytes that may still be written where the data directory is.
+pub(crate) fn available_bytes(bytes: u64) {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a gauge is a float; 2^53 bytes are enough"
+    )]
+    gauge!(AVAILABLE_BYTES).set(bytes as f64);
 }
 
 pub(crate) fn damaged_record() {

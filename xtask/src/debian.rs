@@ -40,6 +40,16 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
         "python3",
         "a client that shares no code with ours",
     ),
+    tool(
+        "prometheus",
+        "prometheus",
+        "scraping our pages the way people do",
+    ),
+    tool(
+        "prometheus-node-exporter",
+        "prometheus-node-exporter",
+        "figures of the same host to compare with",
+    ),
     tool("npm", "npm", "the dashboard's page"),
     tool("chromium", "chromium", "the dashboard as people see it"),
 ];

@@ -2,6 +2,7 @@
 //! free space of the disk is watched.
 
 use super::{Broker, BrokerError};
+use crate::metrics;
 use crate::topic::Topic;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -49,7 +50,10 @@ impl Broker {
     async fn watch_space(&self) {
         let least = self.shared.options.min_free_bytes;
         let full = match self.shared.committer.available_bytes().await {
-            Ok(available) => available < least,
+            Ok(available) => {
+                metrics::available_bytes(available);
+                available < least
+            }
             Err(error) => {
                 tracing::warn!(%error, "cannot measure the free space");
                 return;

@@ -11,5 +11,6 @@ mod bench;
 mod commands;
 mod docs;
 mod help;
+mod prometheus;
 mod support;
 mod up;
