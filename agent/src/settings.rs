@@ -1,6 +1,8 @@
 //! What an operator may choose. One table makes the flags, the environment variables, the TOML keys
 //! and the documentation.
 
+pub use weir_service::settings::Refused;
+
 use crate::broker_connection::BrokerConnection;
 use crate::encode::Dialect;
 use crate::roots::Roots;
@@ -8,7 +10,6 @@ use crate::sample::Topic;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use weir_service::settings::{self, Setting, SettingsProblems, SettingsReader};
 use weir_service::telemetry::LogFormat;
 use weir_types::{Key, TopicName};
@@ -159,34 +160,6 @@ pub enum Task {
     Run,
     /// Print one sample of everything.
     PrintOnce,
-}
-
-/// Why the process does not start, ready to be shown.
-#[derive(Debug)]
-pub enum Refused {
-    /// The flags are wrong, or help or the version was asked for.
-    Flags(clap::Error),
-    /// Settings are wrong.
-    Settings(SettingsProblems),
-}
-
-impl Refused {
-    /// Prints what there is to say; the code to end with: 0 after help, else 2.
-    #[must_use]
-    pub fn exit_code(self) -> ExitCode {
-        let code = match &self {
-            Self::Flags(error) => {
-                // Nothing can be done where standard output and error are both closed.
-                let _unprintable = error.print();
-                error.exit_code()
-            }
-            Self::Settings(problems) => {
-                eprintln!("{problems}");
-                2
-            }
-        };
-        ExitCode::from(u8::try_from(code).unwrap_or(2))
-    }
 }
 
 /// The command line of `weir-agent`.

@@ -10,11 +10,13 @@ mod flags;
 mod parse;
 mod problems;
 mod reader;
+mod refused;
 
 pub use flags::{CONFIG_VARIABLE, config_file, config_flag, flags};
 pub use parse::{Listen, bool, bytes, duration, in_range, listen, text};
 pub use problems::{SettingsProblem, SettingsProblems, ValueSource};
 pub use reader::{SettingsReader, unknown_variables};
+pub use refused::Refused;
 
 /// One setting of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
