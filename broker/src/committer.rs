@@ -6,6 +6,7 @@
 //! registry changes exactly when the disk has.
 
 mod administration;
+mod checkpoints;
 mod client;
 mod request;
 mod rounds;
@@ -15,6 +16,7 @@ pub(crate) use client::Committer;
 use crate::broker::BrokerError;
 use crate::metrics::CommitMetrics;
 use crate::registry::Registry;
+use checkpoints::Checkpointer;
 use request::Request;
 use rounds::Thread;
 use std::sync::Arc;
@@ -76,6 +78,7 @@ pub(crate) fn start(
     let committer = Committer { requests: sender };
     let identity = start.store.identity();
     let thread = Thread {
+        checkpointer: Checkpointer::start(committer.requests.clone())?,
         committer: committer.clone(),
         identity,
         start,

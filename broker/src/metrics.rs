@@ -10,6 +10,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use std::fmt::Write;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use weir_commitlog::CommitLogStats;
 use weir_protocol::shapes::GroupInfo;
 use weir_types::{GroupName, TopicName};
 
@@ -25,6 +26,8 @@ const COMMIT_SECONDS: &str = "weir_broker_commit_seconds";
 const COMMITTED_OPERATIONS: &str = "weir_broker_committed_operations_total";
 const COMMIT_FAILURES: &str = "weir_broker_commit_failures_total";
 const DAMAGED: &str = "weir_broker_damaged_records_total";
+const COMMIT_LOG_BYTES: &str = "weir_broker_commit_log_written_bytes_total";
+const CHECKPOINTS: &str = "weir_broker_checkpoints_total";
 const AVAILABLE_BYTES: &str = "weir_broker_disk_available_bytes";
 const CONNECTIONS: &str = "weir_broker_connections";
 
@@ -65,6 +68,14 @@ fn describe() {
         DAMAGED,
         "Stored records found damaged while reading; they are never served."
     );
+    describe_counter!(
+        COMMIT_LOG_BYTES,
+        "Bytes written to the commit log, padding included."
+    );
+    describe_counter!(
+        CHECKPOINTS,
+        "Times that the files behind a half of the commit log were synced."
+    );
     describe_gauge!(CONNECTIONS, "Open client connections.");
     describe_gauge!(
         AVAILABLE_BYTES,
@@ -88,8 +99,8 @@ pub(crate) fn available_bytes(bytes: u64) {
     gauge!(AVAILABLE_BYTES).set(bytes as f64);
 }
 
-pub(crate) fn damaged_record() {
-    counter!(DAMAGED).increment(1);
+pub(crate) fn damaged_records(count: usize) {
+    counter!(DAMAGED).increment(count as u64);
 }
 
 /// Handles of one topic.
@@ -256,6 +267,8 @@ pub(crate) struct CommitMetrics {
     seconds: Histogram,
     operations: Counter,
     failures: Counter,
+    commit_log_bytes: Counter,
+    checkpoints: Counter,
 }
 
 impl CommitMetrics {
@@ -264,7 +277,14 @@ impl CommitMetrics {
             seconds: histogram!(COMMIT_SECONDS),
             operations: counter!(COMMITTED_OPERATIONS),
             failures: counter!(COMMIT_FAILURES),
+            commit_log_bytes: counter!(COMMIT_LOG_BYTES),
+            checkpoints: counter!(CHECKPOINTS),
         }
+    }
+
+    pub(crate) fn commit_log(&self, stats: CommitLogStats) {
+        self.commit_log_bytes.absolute(stats.written_bytes);
+        self.checkpoints.absolute(stats.checkpoints);
     }
 
     pub(crate) fn round(&self, operations: usize, took: Duration) {

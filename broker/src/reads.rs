@@ -30,5 +30,5 @@ pub(crate) async fn timestamp_at(partition: &Partition, offset: Offset) -> Optio
 
 fn report(damage: &Finding) {
     tracing::error!(%damage, "a stored record is damaged and was passed over");
-    metrics::damaged_record();
+    metrics::damaged_records(1);
 }

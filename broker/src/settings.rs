@@ -158,7 +158,11 @@ fn broker_options(from: &mut SettingsReader) -> Option<BrokerOptions> {
     let max_topics = from.read("max-topics", settings::in_range(1..=1_000_000));
     let max_payload_bytes = from.read("max-payload-bytes", byte_count(1, MAX_BATCH_BYTES));
     let min_free_bytes = from.read("min-free-bytes", settings::bytes);
+    let commit_log_bytes = from.read("commit-log-bytes", byte_count(1 << 20, 4 << 30));
+    let max_open_files = from.read("max-open-files", settings::in_range(16..=1_000_000));
     Some(BrokerOptions {
+        commit_log_bytes: commit_log_bytes? as u64,
+        max_open_files: max_open_files?,
         data_dir: data_dir?,
         topic_defaults: topic_defaults?,
         create_topics: create_topics?,

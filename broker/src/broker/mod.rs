@@ -23,7 +23,7 @@ use crate::registry::Registry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
-use weir_commitlog::NodeIdentity;
+use weir_commitlog::{NodeIdentity, StorageFailures};
 
 /// A handle of the broker's core. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -37,6 +37,8 @@ struct Shared {
     committer: Committer,
     identity: NodeIdentity,
     options: BrokerOptions,
+    /// What accepts nothing more until a restart.
+    failures: StorageFailures,
     /// Cancelled when the broker drains: long polls and streams end, nothing new begins.
     draining: CancellationToken,
     /// Whether less than `min_free_bytes` are left on the disk.
@@ -75,16 +77,11 @@ impl Broker {
                 "storage_full: less than {least} bytes are free; publishes are refused"
             ));
         }
-        for topic in self.shared.registry.all() {
-            for partition in topic.core().partitions() {
-                if partition.reader().has_failed() {
-                    let (name, id) = (topic.core().name(), partition.id());
-                    problems.push(format!(
-                        "storage: {name}/{id} stopped accepting after a failed sync"
-                    ));
-                }
-            }
-        }
+        let failed = self.shared.failures.paths();
+        problems.extend(failed.iter().map(|path| {
+            let path = path.display();
+            format!("storage: {path} stopped accepting after a failed sync; restart the broker")
+        }));
         problems
     }
 

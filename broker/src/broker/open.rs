@@ -2,6 +2,7 @@
 
 use super::{Broker, BrokerError, CreateTopics, Shared};
 use crate::committer::{self, CommitterStart, CommitterThread};
+use crate::metrics;
 use crate::registry::Registry;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use weir_commitlog::{FileSystem, OpenOptions, Opened, Store};
+use weir_commitlog::{FileSystem, Finding, FindingKind, OpenOptions, Opened, Store};
 use weir_service::clock::Clock;
 use weir_types::{TopicSettings, limits};
 
@@ -28,6 +29,10 @@ pub struct BrokerOptions {
     pub max_payload_bytes: usize,
     /// Publishes are refused when less is free on the disk.
     pub min_free_bytes: u64,
+    /// Size of the commit log.
+    pub commit_log_bytes: u64,
+    /// Segments and journals that stay open.
+    pub max_open_files: usize,
 }
 
 impl BrokerOptions {
@@ -41,6 +46,8 @@ impl BrokerOptions {
             max_topics: limits::DEFAULT_MAX_TOPICS,
             max_payload_bytes: limits::DEFAULT_MAX_PAYLOAD_BYTES,
             min_free_bytes: 256 << 20,
+            commit_log_bytes: 32 << 20,
+            max_open_files: 1024,
         }
     }
 }
@@ -64,19 +71,21 @@ impl Broker {
         clock: Clock,
     ) -> Result<(Self, Closing), BrokerError> {
         let new = OpenOptions {
-            new_node_id: fastrand::u64(..),
+            commit_log_bytes: options.commit_log_bytes,
+            max_open_files: options.max_open_files,
+            ..OpenOptions::new(fastrand::u64(..))
         };
         let Opened {
             store,
             topics,
             findings,
+            after_clean_stop,
         } = Store::open(fs, &options.data_dir, new)?;
-        findings
-            .iter()
-            .for_each(|finding| tracing::warn!(%finding, "recovery"));
+        report(&findings, after_clean_stop);
         let (registry, tasks) = (Arc::new(Registry::default()), TaskTracker::new());
         let draining = CancellationToken::new();
         let (stop, identity) = (CancellationToken::new(), store.identity());
+        let failures = store.failures();
         let start = CommitterStart {
             store,
             registry: registry.clone(),
@@ -94,6 +103,7 @@ impl Broker {
                 committer,
                 identity,
                 options,
+                failures,
                 draining,
                 disk_full: AtomicBool::new(false),
             }),
@@ -113,6 +123,24 @@ impl Broker {
     pub fn drain(&self) {
         self.shared.draining.cancel();
     }
+}
+
+/// Findings that are logged one by one; of more there is only the number.
+const LOGGED_FINDINGS: usize = 100;
+
+fn report(findings: &[Finding], after_clean_stop: bool) {
+    if !after_clean_stop {
+        tracing::info!("the last stop was not a clean one: every partition was checked");
+    }
+    for finding in findings.iter().take(LOGGED_FINDINGS) {
+        tracing::warn!(%finding, "recovery");
+    }
+    let more = findings.len().saturating_sub(LOGGED_FINDINGS);
+    if more > 0 {
+        tracing::warn!(more, "further findings of the recovery");
+    }
+    let damaged = |finding: &&Finding| matches!(finding.kind, FindingKind::DamagedLine { .. });
+    metrics::damaged_records(findings.iter().filter(damaged).count());
 }
 
 impl Closing {

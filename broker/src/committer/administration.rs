@@ -16,6 +16,7 @@ impl Thread {
         match request {
             Request::Close => return ControlFlow::Break(()),
             Request::Commit(commit) => self.commit(vec![commit]),
+            Request::Checkpointed(checkpoint) => self.take_back(&checkpoint),
             Request::CreateTopic {
                 name,
                 settings,
@@ -132,10 +133,11 @@ impl Thread {
         if topic.group(group).is_some() {
             return Ok(());
         }
-        let progress = self
-            .start
-            .store
-            .create_group(topic.core().name(), group, starts)?;
+        let incarnation = Incarnation(fastrand::u64(..));
+        let progress =
+            self.start
+                .store
+                .create_group(topic.core().name(), group, incarnation, starts)?;
         self.open_group(topic, progress);
         Ok(())
     }

@@ -4,12 +4,14 @@ use crate::broker::BrokerError;
 use crate::topic::{Topic, TopicCore};
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use weir_commitlog::{Operation, Outcome, StorageError};
+use weir_commitlog::{Checkpoint, Operation, Outcome, StorageError};
 use weir_types::{GroupName, Incarnation, Offset, TopicName, TopicSettings};
 
 /// The closed list of what the committer does.
 pub(super) enum Request {
     Commit(CommitRequest),
+    /// A checkpoint that was handed out has run.
+    Checkpointed(Checkpoint),
     CreateTopic {
         name: TopicName,
         settings: TopicSettings,

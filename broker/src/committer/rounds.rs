@@ -1,12 +1,13 @@
 //! The thread's loop: rounds of whatever is queued.
 
+use super::checkpoints::Checkpointer;
 use super::request::{CommitRequest, Request};
 use super::{Committer, CommitterStart};
 use crate::metrics::CommitMetrics;
 use std::ops::ControlFlow;
 use std::time::Instant;
 use tokio::sync::mpsc;
-use weir_commitlog::{NodeIdentity, Outcome, StorageError};
+use weir_commitlog::{Checkpoint, NodeIdentity, Outcome, StorageError};
 
 /// Operations that one round takes at most, so that nobody waits behind an endless round.
 const ROUND_OPERATIONS: usize = 4096;
@@ -17,6 +18,7 @@ pub(super) struct Thread {
     pub(super) committer: Committer,
     pub(super) identity: NodeIdentity,
     pub(super) metrics: CommitMetrics,
+    pub(super) checkpointer: Checkpointer,
 }
 
 impl Thread {
@@ -26,6 +28,8 @@ impl Thread {
                 requests.close();
             }
         }
+        // What it has in hand is synced again at closing, at no great cost.
+        self.checkpointer.stop();
         self.start.store.close()
     }
 
@@ -92,6 +96,7 @@ impl Thread {
             .store
             .commit_round(&operations, self.start.clock.now());
         self.metrics.round(operations.len(), began.elapsed());
+        self.hand_out_checkpoint();
         self.report_failures(&outcomes);
         let mut outcomes = outcomes.into_iter();
         for (count, wake, reply) in waiters {
@@ -99,6 +104,32 @@ impl Thread {
             wake.iter().for_each(|topic| topic.notify_appended());
             // A publisher that went away: its records are stored all the same.
             let _gone = reply.send(own);
+        }
+    }
+
+    /// Gives the work that makes room in the commit log to its own thread.
+    fn hand_out_checkpoint(&mut self) {
+        let stats = self.start.store.commit_log_stats();
+        self.metrics.commit_log(stats);
+        if let Some(checkpoint) = self.start.store.take_checkpoint()
+            && let Err(mut checkpoint) = self.checkpointer.submit(checkpoint)
+        {
+            checkpoint.run();
+            self.take_back(&checkpoint);
+        }
+    }
+
+    pub(super) fn take_back(&mut self, checkpoint: &Checkpoint) {
+        if let Some(error) = checkpoint.failure() {
+            tracing::error!(
+                %error,
+                "a checkpoint failed; what it held stays in the commit log until the next start"
+            );
+            self.metrics.failed();
+        }
+        if let Err(error) = self.start.store.finish_checkpoint(checkpoint) {
+            tracing::error!(%error, "the commit log cannot go on: nothing more is acknowledged");
+            self.metrics.failed();
         }
     }
 

@@ -103,6 +103,20 @@ pub static SETTINGS: &[Setting] = &[
         "Publishes are refused when less is free on the disk",
     ),
     setting(
+        "commit-log-bytes",
+        "WEIR_COMMIT_LOG_BYTES",
+        "BYTES",
+        "32MiB",
+        "Size of the commit log that makes rounds durable; a crash replays at most this much",
+    ),
+    setting(
+        "max-open-files",
+        "WEIR_MAX_OPEN_FILES",
+        "N",
+        "1024",
+        "Segments and journals that stay open; others are opened when they are used",
+    ),
+    setting(
         "max-payload-bytes",
         "WEIR_MAX_PAYLOAD_BYTES",
         "BYTES",

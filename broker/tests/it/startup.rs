@@ -156,6 +156,9 @@ async fn a_damaged_line_is_reported_kept_and_never_served() {
     let damaged = text.replace(r#"{"number":1}"#, r#"{"number":7}"#);
     let second_line = text.find('\n').unwrap() + 1;
     fs::write(&log, &damaged).unwrap();
+    // It would mend the line.
+    let data_dir = log.ancestors().nth(3).unwrap();
+    fs::remove_file(data_dir.join("__weir/commit-0")).unwrap();
 
     let running = setup.start().await;
     let finding = running.log().find("recovery").unwrap();

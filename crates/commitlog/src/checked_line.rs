@@ -4,6 +4,9 @@
 //! (Castagnoli) of every byte before them. They are found from the end and compared byte for byte,
 //! so a reader needs no JSON parser to know whether a line is intact.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 /// Bytes of the trailer `,"crc":"xxxxxxxx"}`.
 pub(crate) const TRAILER_BYTES: usize = 18;
 const BEFORE_HEX: &[u8; 8] = b",\"crc\":\"";
@@ -25,6 +28,22 @@ pub(crate) fn seal(out: &mut Vec<u8>, start: usize) {
     let trailer = trailer(&out[start..]);
     out.extend_from_slice(&trailer);
     out.push(b'\n');
+}
+
+/// Appends `value`, an object with at least one member, as a checked line with its newline.
+pub(crate) fn push(out: &mut Vec<u8>, value: &impl Serialize) {
+    let start = out.len();
+    // Numbers, texts and sequences of them always serialize, and a Vec always takes them.
+    let _infallible = serde_json::to_writer(&mut *out, value);
+    out.pop(); // The closing brace comes with the checksum.
+    seal(out, start);
+}
+
+/// The value of `line` (without its newline); `None` if it is damaged or another kind of object.
+pub(crate) fn read<T: DeserializeOwned>(line: &[u8]) -> Option<T> {
+    is_intact(line)
+        .then(|| serde_json::from_slice(line).ok())
+        .flatten()
 }
 
 /// Whether `line` (without its newline) is intact.

@@ -3,6 +3,8 @@
 //! ```text
 //! <data-dir>/__weir/lock                 held while a broker uses the directory; its process id
 //! <data-dir>/__weir/node.json            format version, node identity, number of the last start
+//! <data-dir>/__weir/commit-<N>           the commit log (`commit_log`)
+//! <data-dir>/__weir/clean-stop.jsonl     what the last clean stop left (`clean_stop`)
 //! <data-dir>/__weir/trash/               deleted topics until their files are gone
 //! <data-dir>/<topic>/topic.json          see `topic`
 //! <data-dir>/<topic>/partition-<N>/      segments (`segment`), and groups/ with journals (`journal`)
@@ -75,6 +77,16 @@ impl DataDir {
         &self.path
     }
 
+    /// Directory of what belongs to no topic.
+    pub(crate) fn own_dir(&self) -> PathBuf {
+        self.path.join("__weir")
+    }
+
+    /// The file that a clean stop leaves.
+    pub(crate) fn clean_stop_path(&self) -> PathBuf {
+        self.own_dir().join("clean-stop.jsonl")
+    }
+
     /// Directory of a topic.
     pub(crate) fn topic_dir(&self, topic: &TopicName) -> PathBuf {
         self.path.join(topic.as_str())
@@ -96,7 +108,7 @@ impl DataDir {
     }
 
     fn trash(&self) -> PathBuf {
-        self.path.join("__weir").join("trash")
+        self.own_dir().join("trash")
     }
 
     /// A crash may have left deleted topics behind.
@@ -104,7 +116,7 @@ impl DataDir {
         let trash = self.trash();
         self.fs.remove_dir_all(&trash).context("remove", &trash)?;
         self.fs.create_dir(&trash).context("create", &trash)?;
-        let own = self.path.join("__weir");
+        let own = self.own_dir();
         self.fs.sync_dir(&own).context("sync", &own)
     }
 

@@ -13,7 +13,7 @@ mod tree;
 
 pub use fault::{Call, Event, Fault};
 
-use crate::fs::{DirectoryLock, File, FileSystem, OpenMode};
+use crate::fs::{BLOCK_BYTES, DirectoryLock, File, FileSystem, OpenMode};
 use fault::Faults;
 use node::NodeId;
 use std::io;
@@ -159,19 +159,40 @@ impl State {
         self.capacity_bytes.map_or(wanted, |c| room(c).min(wanted))
     }
 
-    fn write(&mut self, node: NodeId, path: &Path, bytes: &[u8], at: u64) -> io::Result<()> {
+    /// Durable when it succeeds; after a failure, whatever of it was written stays at risk.
+    fn write_through(
+        &mut self,
+        node: NodeId,
+        path: &Path,
+        bytes: &[u8],
+        at: u64,
+    ) -> io::Result<()> {
+        assert_aligned(bytes, at);
+        let written = self.write(Call::WriteThrough, node, path, bytes, at);
+        self.tree.file_mut(node)?.sync(written.is_ok());
+        written
+    }
+
+    fn write(
+        &mut self,
+        call: Call,
+        node: NodeId,
+        path: &Path,
+        bytes: &[u8],
+        at: u64,
+    ) -> io::Result<()> {
         let end = at + bytes.len() as u64;
         let growth = end.saturating_sub(self.tree.file(node)?.content().len() as u64);
         let missing = growth - self.room_for(growth);
         let mut fitting = bytes.len() as u64 - missing.min(bytes.len() as u64);
         let mut error = (missing > 0).then(|| io::ErrorKind::StorageFull.into());
-        if let Some(struck) = self.faults.strike(Call::Write, path) {
+        if let Some(struck) = self.faults.strike(call, path) {
             fitting = fitting.min(struck.after_bytes);
             error = Some(struck.error);
         }
         let fitting = usize::try_from(fitting).unwrap_or(usize::MAX);
         self.tree.file_mut(node)?.write(&bytes[..fitting], at);
-        self.note(Call::Write, path, error.is_none());
+        self.note(call, path, error.is_none());
         error.map_or(Ok(()), Err)
     }
 
@@ -180,6 +201,17 @@ impl State {
         self.tree.file_mut(node)?.sync(result.is_ok());
         result
     }
+}
+
+/// Direct I/O takes nothing else.
+fn assert_aligned(bytes: &[u8], at: u64) {
+    let address = bytes.as_ptr().align_offset(BLOCK_BYTES);
+    let odd = at % BLOCK_BYTES as u64 + bytes.len() as u64 % BLOCK_BYTES as u64;
+    assert_eq!(
+        (address, odd),
+        (0, 0),
+        "a write-through write is not aligned"
+    );
 }
 
 impl FileSystem for FaultyDisk {
@@ -199,6 +231,27 @@ impl FileSystem for FaultyDisk {
             disk: self.clone(),
             node,
             path: path.to_owned(),
+            write_through: false,
+        }))
+    }
+
+    fn open_write_through(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        let mut state = self.state();
+        let found = state.tree.find(path);
+        state.enter(
+            if found.is_ok() {
+                Call::Open
+            } else {
+                Call::Create
+            },
+            path,
+        )?;
+        let node = found.or_else(|_| state.tree.create_file(path))?;
+        Ok(Arc::new(FaultyFile {
+            disk: self.clone(),
+            node,
+            path: path.to_owned(),
+            write_through: true,
         }))
     }
 
@@ -283,6 +336,7 @@ struct FaultyFile {
     disk: FaultyDisk,
     node: NodeId,
     path: PathBuf,
+    write_through: bool,
 }
 
 impl File for FaultyFile {
@@ -299,9 +353,11 @@ impl File for FaultyFile {
     }
 
     fn write_all_at(&self, bytes: &[u8], position: u64) -> io::Result<()> {
-        self.disk
-            .state()
-            .write(self.node, &self.path, bytes, position)
+        let mut state = self.disk.state();
+        match self.write_through {
+            true => state.write_through(self.node, &self.path, bytes, position),
+            false => state.write(Call::Write, self.node, &self.path, bytes, position),
+        }
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -12,6 +12,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+/// What writes to a write-through file are aligned to; every common disk takes it.
+pub const BLOCK_BYTES: usize = 4096;
+
 /// How a file is opened. Every file can be read and written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {
@@ -26,6 +29,9 @@ pub enum OpenMode {
 pub trait FileSystem: Debug + Send + Sync {
     /// Opens a file.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>>;
+    /// Opens or creates a file whose every write is durable when it returns, length included. Each
+    /// write begins and ends at a multiple of [`BLOCK_BYTES`], in the file and in memory.
+    fn open_write_through(&self, path: &Path) -> io::Result<Arc<dyn File>>;
     /// Length of a file in bytes.
     fn file_len(&self, path: &Path) -> io::Result<u64>;
     /// Creates a directory, mode 0750; an existing one is fine.

@@ -5,30 +5,64 @@
 //!
 //! | member | content |
 //! |---|---|
+//! | `journal` | number of this file, unique in the data directory; in its first line |
+//! | `incarnation` | tells the group from an earlier one of its name; in its first line |
 //! | `committed` | all offsets below are finished |
 //! | `finished` | ranges `[start, end)` of finished offsets |
 //! | `returned` | `{"offset","attempts","available_at","reason"}`: leases that ended without an ack |
 //! | `crc` | see `checked_line` |
 //!
-//! A journal that has grown is replaced by one line that says the same. A damaged or torn line is
-//! passed over: its messages are delivered again, none is lost.
+//! A journal that has grown is replaced by a new file, with a new number, of one line that says the
+//! same. A damaged or torn line is passed over: its messages are delivered again, none is lost.
 
 use crate::checked_line;
+use crate::commit_log::LoggedFile;
 use crate::error::{Context, StorageError};
-use crate::fs::{self, File, FileSystem, OpenMode};
+use crate::fs::{self, FileSystem};
+use crate::open_files::{FailStop, LogFile, OpenFiles};
 use crate::recovery::{Finding, FindingKind};
+use crate::written::Written;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
-use weir_types::{FilePosition, GroupName, Offset, OffsetRange, OffsetSet, Timestamp};
+use weir_types::{
+    BrokerStart, FilePosition, GroupName, Incarnation, Offset, OffsetRange, OffsetSet, Timestamp,
+};
 
 const SUFFIX: &str = ".journal";
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
 /// A journal smaller than this is never compacted.
 const COMPACT_ABOVE_BYTES: u64 = 64 * 1024;
+
+/// Names a journal file in the commit log. Unique in the data directory, for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct JournalNumber(pub(crate) u64);
+
+/// Gives out journal numbers: the broker's start and a count.
+#[derive(Debug)]
+pub(crate) struct JournalNumbers(u64);
+
+impl JournalNumbers {
+    pub(crate) fn of(start: BrokerStart) -> Self {
+        Self(u64::from(start.0) << 32)
+    }
+
+    pub(crate) fn next(&mut self) -> JournalNumber {
+        self.0 += 1;
+        JournalNumber(self.0)
+    }
+}
+
+/// What a journal is, apart from what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct JournalIdentity {
+    pub(crate) number: JournalNumber,
+    pub(crate) group: Incarnation,
+}
 
 /// File name of a group's journal.
 pub(crate) fn file_name(group: &GroupName) -> String {
@@ -70,6 +104,14 @@ pub struct JournalEntry {
 
 #[derive(Serialize, Deserialize)]
 struct Line<'a> {
+    #[serde(default, rename = "journal", skip_serializing_if = "Option::is_none")]
+    number: Option<JournalNumber>,
+    #[serde(
+        default,
+        rename = "incarnation",
+        skip_serializing_if = "Option::is_none"
+    )]
+    group: Option<Incarnation>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     committed: Option<Offset>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -85,11 +127,12 @@ impl JournalEntry {
         self.committed.is_none() && self.finished.is_empty() && self.returned.is_empty()
     }
 
-    /// Appends the entry's line, newline included.
-    fn encode(&self, out: &mut Vec<u8>) {
+    /// Appends the entry's line, newline included; the first line of a file tells its identity.
+    fn encode(&self, identity: Option<JournalIdentity>, out: &mut Vec<u8>) {
         debug_assert!(!self.is_empty(), "a line has a member before its checksum");
-        let start = out.len();
         let line = Line {
+            number: identity.map(|identity| identity.number),
+            group: identity.map(|identity| identity.group),
             committed: self.committed,
             finished: self
                 .finished
@@ -98,26 +141,36 @@ impl JournalEntry {
                 .collect(),
             returned: Cow::Borrowed(&self.returned),
         };
-        // Numbers and texts always serialize, and a Vec always takes them.
-        let _infallible = serde_json::to_writer(&mut *out, &line);
-        out.pop(); // The closing brace comes with the checksum.
-        checked_line::seal(out, start);
+        checked_line::push(out, &line);
     }
+}
 
-    fn decode(line: &[u8]) -> Option<Self> {
+impl Line<'_> {
+    fn decode(line: &[u8]) -> Option<Line<'static>> {
         if !checked_line::is_intact(line) {
             return None;
         }
         let line: Line<'_> = serde_json::from_slice(line).ok()?;
-        Some(Self {
-            committed: line.committed,
-            finished: line
-                .finished
-                .iter()
+        Some(Line {
+            returned: Cow::Owned(line.returned.into_owned()),
+            ..line
+        })
+    }
+
+    fn identity(&self) -> Option<JournalIdentity> {
+        let (number, group) = (self.number?, self.group?);
+        Some(JournalIdentity { number, group })
+    }
+
+    fn into_entry(self) -> JournalEntry {
+        let ranges = self.finished.iter();
+        JournalEntry {
+            committed: self.committed,
+            finished: ranges
                 .map(|&(start, end)| OffsetRange { start, end })
                 .collect(),
-            returned: line.returned.into_owned(),
-        })
+            returned: self.returned.into_owned(),
+        }
     }
 }
 
@@ -189,9 +242,9 @@ impl Progress {
             .max(returned.unwrap_or_default())
     }
 
-    fn as_line(&self) -> Vec<u8> {
+    fn as_line(&self, identity: JournalIdentity) -> Vec<u8> {
         let mut line = Vec::new();
-        self.as_entry().encode(&mut line);
+        self.as_entry().encode(Some(identity), &mut line);
         line
     }
 
@@ -208,124 +261,186 @@ impl Progress {
 /// Owns one journal file. Only the committing thread has it.
 #[derive(Debug)]
 pub(crate) struct Journal {
-    fs: Arc<dyn FileSystem>,
-    path: PathBuf,
-    file: Arc<dyn File>,
+    files: Arc<OpenFiles>,
+    file: Arc<LogFile>,
+    identity: JournalIdentity,
     bytes: u64,
     compact_above: u64,
     staged: Vec<u8>,
-    failed: bool,
+}
+
+/// What a journal file holds.
+pub(crate) struct ReadJournal {
+    /// `None` if its first line is damaged.
+    pub(crate) identity: Option<JournalIdentity>,
+    pub(crate) progress: Progress,
+    bytes: u64,
+}
+
+impl ReadJournal {
+    /// Reads and folds a journal. A torn last line is cut.
+    pub(crate) fn open(
+        fs: &dyn FileSystem,
+        path: &Path,
+        findings: &mut Vec<Finding>,
+    ) -> Result<Self, StorageError> {
+        let content = fs::read_all(fs, path).context("read", path)?;
+        let whole = memchr::memrchr(b'\n', &content).map_or(0, |at| at + 1);
+        if whole < content.len() {
+            let file = fs.open(path, fs::OpenMode::Existing);
+            let file = file.context("open", path)?;
+            file.set_len(whole as u64).context("cut", path)?;
+        }
+        let folded = Folded::of(&content[..whole]);
+        if folded.damaged_lines > 0 {
+            findings.push(Finding {
+                path: path.to_owned(),
+                position: FilePosition(0),
+                kind: FindingKind::DamagedJournal {
+                    lines: folded.damaged_lines,
+                },
+            });
+        }
+        Ok(Self {
+            identity: folded.identity,
+            progress: folded.progress,
+            bytes: whole as u64,
+        })
+    }
 }
 
 impl Journal {
     /// Creates the journal of a group that begins at `start`, synced. The caller syncs the
     /// directory.
     pub(crate) fn create(
-        fs: Arc<dyn FileSystem>,
-        path: PathBuf,
+        files: Arc<OpenFiles>,
+        path: &Path,
+        identity: JournalIdentity,
         start: Offset,
     ) -> Result<(Self, Progress), StorageError> {
         let progress = Progress {
             committed: start,
             ..Progress::default()
         };
-        let file = fs.open(&path, OpenMode::Fresh).context("create", &path)?;
-        let mut journal = Self::on(fs, path, file, 0);
-        journal.stage(&progress.as_entry())?;
-        journal.write()?;
-        journal.sync()?;
-        Ok((journal, progress))
-    }
-
-    /// Opens a journal and folds it. A torn last line is cut.
-    pub(crate) fn open(
-        fs: Arc<dyn FileSystem>,
-        path: PathBuf,
-        findings: &mut Vec<Finding>,
-    ) -> Result<(Self, Progress), StorageError> {
-        let content = fs::read_all(&*fs, &path).context("read", &path)?;
-        let file = fs.open(&path, OpenMode::Existing).context("open", &path)?;
-        let whole = content
-            .iter()
-            .rposition(|&b| b == b'\n')
-            .map_or(0, |at| at + 1);
-        if whole < content.len() {
-            file.set_len(whole as u64).context("cut", &path)?;
-        }
-        file.sync_data().context("sync", &path)?;
-        let (progress, damaged_lines) = fold(&content[..whole]);
-        if damaged_lines > 0 {
-            findings.push(Finding {
-                path: path.clone(),
-                position: FilePosition(0),
-                kind: FindingKind::DamagedJournal {
-                    lines: damaged_lines,
-                },
-            });
-        }
-        let mut journal = Self::on(fs, path, file, whole as u64);
-        journal.compact_above = compact_above(progress.as_line().len());
-        Ok((journal, progress))
-    }
-
-    fn on(fs: Arc<dyn FileSystem>, path: PathBuf, file: Arc<dyn File>, bytes: u64) -> Self {
-        Self {
-            fs,
-            path,
+        let line = progress.as_line(identity);
+        let file = LogFile::create(&files, path.into(), FailStop::default())?;
+        let written = file.get(&files)?.write_all_at(&line, 0);
+        written.context("write to", path)?;
+        file.sync(&files)?;
+        let journal = Self {
+            files,
             file,
-            bytes,
+            identity,
+            bytes: line.len() as u64,
             compact_above: COMPACT_ABOVE_BYTES,
             staged: Vec::new(),
-            failed: false,
+        };
+        Ok((journal, progress))
+    }
+
+    /// The journal that was read from `path`.
+    pub(crate) fn resume(
+        files: Arc<OpenFiles>,
+        path: &Path,
+        identity: JournalIdentity,
+        read: &ReadJournal,
+    ) -> Self {
+        Self {
+            file: LogFile::closed(path.into(), FailStop::default()),
+            files,
+            identity,
+            bytes: read.bytes,
+            compact_above: compact_above(read.progress.as_line(identity).len()),
+            staged: Vec::new(),
         }
     }
 
-    pub(crate) fn stage(&mut self, entry: &JournalEntry) -> Result<(), StorageError> {
-        self.check_accepts()?;
-        if !entry.is_empty() {
-            entry.encode(&mut self.staged);
-        }
-        Ok(())
+    pub(crate) fn file(&self) -> &Arc<LogFile> {
+        &self.file
     }
 
-    fn check_accepts(&self) -> Result<(), StorageError> {
-        match self.failed {
-            true => Err(StorageError::FailStopped {
-                path: self.path.clone(),
-            }),
-            false => Ok(()),
-        }
+    /// Makes what an earlier start wrote durable.
+    pub(crate) fn settle(&self) -> Result<(), StorageError> {
+        self.file.sync(&self.files)
     }
 
-    pub(crate) fn write(&mut self) -> Result<(), StorageError> {
-        let staged = std::mem::take(&mut self.staged);
-        if let Err(refused) = self.file.write_all_at(&staged, self.bytes) {
-            self.failed = self.file.set_len(self.bytes).is_err();
-            return Err(refused).context("write to", &self.path);
+    /// Encodes an entry for the round in hand; `lines` is what it is encoded into if it is the
+    /// first one. Returns whether it was the first.
+    pub(crate) fn stage(
+        &mut self,
+        entry: &JournalEntry,
+        lines: impl FnOnce() -> Vec<u8>,
+    ) -> Result<bool, StorageError> {
+        if self.file.fail_stop().is_set() {
+            return Err(StorageError::FailStopped {
+                path: self.file.path().to_owned(),
+            });
         }
-        self.bytes += staged.len() as u64;
-        Ok(())
+        if entry.is_empty() {
+            return Ok(false);
+        }
+        let first = self.staged.is_empty();
+        if first {
+            self.staged = lines();
+        }
+        entry.encode(None, &mut self.staged);
+        Ok(first)
     }
 
-    pub(crate) fn sync(&mut self) -> Result<(), StorageError> {
-        self.check_accepts()?;
-        let synced = self.file.sync_data();
-        self.failed |= synced.is_err();
-        synced.context("sync", &self.path)
+    /// Writes what is staged. After an error nothing of it counts.
+    pub(crate) fn write(&mut self) -> Result<Written, StorageError> {
+        let lines = std::mem::take(&mut self.staged);
+        let position = FilePosition(self.bytes);
+        let file = self.file.get(&self.files)?;
+        if let Err(refused) = file.write_all_at(&lines, self.bytes) {
+            if file.set_len(self.bytes).is_err() {
+                self.file.fail(&self.files);
+            }
+            return Err(refused).context("write to", self.file.path());
+        }
+        self.bytes += lines.len() as u64;
+        Ok(Written {
+            file: self.file.clone(),
+            logged: LoggedFile::Journal(self.identity.number),
+            position,
+            lines,
+        })
+    }
+
+    /// Takes back what was written but did not become durable.
+    pub(crate) fn take_back(&mut self, written: &Written) {
+        self.bytes = written.position.0;
+        written.cut(&self.files);
     }
 
     /// Replaces a journal that has grown by one line that says the same. Nothing staged may wait.
-    pub(crate) fn compact_if_grown(&mut self) -> Result<(), StorageError> {
-        if self.failed || self.bytes <= self.compact_above {
-            return Ok(());
+    pub(crate) fn compact_if_grown(
+        &mut self,
+        numbers: &mut JournalNumbers,
+    ) -> Result<(), StorageError> {
+        match self.file.fail_stop().is_set() || self.bytes <= self.compact_above {
+            true => Ok(()),
+            false => self.compact(numbers),
         }
-        let content = fs::read_all(&*self.fs, &self.path).context("read", &self.path)?;
-        let (progress, _) = fold(&content);
-        let line = progress.as_line();
-        let replaced = crate::json_file::replace(&*self.fs, &self.path, &line);
-        // The new file may be in place already: what went to the old one would be lost.
-        self.failed = replaced.as_ref().is_err_and(StorageError::is_failed_sync);
-        self.file = replaced?;
+    }
+
+    /// Replaces the journal by one line that says the same.
+    pub(crate) fn compact(&mut self, numbers: &mut JournalNumbers) -> Result<(), StorageError> {
+        let (fs, path) = (self.files.fs().clone(), self.file.path().to_owned());
+        let content = fs::read_all(&*fs, &path).context("read", &path)?;
+        let identity = JournalIdentity {
+            number: numbers.next(),
+            ..self.identity
+        };
+        let line = Folded::of(&content).progress.as_line(identity);
+        let replaced = crate::json_file::replace(&*fs, &path, &line);
+        if replaced.as_ref().is_err_and(StorageError::is_failed_sync) {
+            // The new file may be in place already: what went to the old one would be lost.
+            self.file.fail(&self.files);
+        }
+        let fail_stop = self.file.fail_stop().clone();
+        self.file = LogFile::opened(&self.files, path.into(), replaced?, fail_stop);
+        self.identity = identity;
         self.bytes = line.len() as u64;
         self.compact_above = compact_above(line.len());
         Ok(())
@@ -337,18 +452,40 @@ fn compact_above(compacted_bytes: usize) -> u64 {
     COMPACT_ABOVE_BYTES.max(2 * compacted_bytes as u64)
 }
 
-/// Folds all intact lines; also counts the others.
-fn fold(content: &[u8]) -> (Progress, u64) {
-    let mut progress = Progress::default();
-    let mut damaged = 0;
-    for line in content
-        .split(|&b| b == b'\n')
-        .filter(|line| !line.is_empty())
-    {
-        match JournalEntry::decode(line) {
-            Some(entry) => progress.apply(&entry),
-            None => damaged += 1,
+/// What all intact lines say together.
+#[derive(Default)]
+struct Folded {
+    identity: Option<JournalIdentity>,
+    progress: Progress,
+    damaged_lines: u64,
+}
+
+impl Folded {
+    fn of(content: &[u8]) -> Self {
+        let mut folded = Self::default();
+        let lines = content.split(|&b| b == b'\n');
+        for line in lines.filter(|line| !line.is_empty()) {
+            match Line::decode(line) {
+                Some(line) => {
+                    folded.identity = line.identity().or(folded.identity);
+                    folded.progress.apply(&line.into_entry());
+                }
+                None => folded.damaged_lines += 1,
+            }
         }
+        folded
     }
-    (progress, damaged)
+}
+
+/// The number in a journal's first line; `None` if it is damaged or not there.
+pub(crate) fn number_in(
+    fs: &dyn FileSystem,
+    path: &Path,
+) -> Result<Option<JournalNumber>, StorageError> {
+    let content = fs::read_all(fs, path).context("read", path)?;
+    let first = content.split(|&b| b == b'\n').next();
+    let identity = first
+        .and_then(Line::decode)
+        .and_then(|line| line.identity());
+    Ok(identity.map(|identity| identity.number))
 }

@@ -12,13 +12,18 @@
 //! Absent on purpose: threads, async, sockets, leases, and any parsing of payloads.
 
 mod checked_line;
+mod clean_stop;
+mod commit_log;
 mod data_dir;
 mod error;
 #[cfg(feature = "faulty")]
 pub mod faulty;
 mod fs;
+mod index;
+mod index_cache;
 mod journal;
 mod json_file;
+mod open_files;
 mod partition_log;
 mod reader;
 mod record;
@@ -28,15 +33,18 @@ mod scan;
 mod segment;
 mod store;
 mod topic;
+mod written;
 
+pub use commit_log::Checkpoint;
 pub use data_dir::NodeIdentity;
 pub use error::StorageError;
-pub use fs::{DirectoryLock, Disk, File, FileSystem, OpenMode};
+pub use fs::{BLOCK_BYTES, DirectoryLock, Disk, File, FileSystem, OpenMode};
 pub use journal::{JournalEntry, Progress, Returned};
-pub use reader::{PartitionReader, ReadBatch, ReadLimits, StoredLine};
+pub use open_files::StorageFailures;
+pub use reader::{Gap, GapReason, PartitionReader, RawBatch, ReadBatch, ReadLimits, StoredLine};
 pub use record::RecordDraft;
 pub use recovery::{Finding, FindingKind};
 pub use store::{
-    Appended, GroupProgress, JournalKey, OpenOptions, Opened, Operation, Outcome, PartitionKey,
-    Store, TopicFiles,
+    Appended, CommitLogStats, GroupProgress, JournalKey, OpenOptions, Opened, Operation, Outcome,
+    PartitionKey, Store, TopicFiles,
 };

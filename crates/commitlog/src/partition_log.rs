@@ -1,35 +1,47 @@
-//! The writing side of a partition: stages a round's records, writes them with one call, syncs,
-//! and then shows them to readers.
+//! The writing side of a partition: stages a round's records, writes them with one call, and, when
+//! they are durable, shows them to readers.
 
+use crate::commit_log::LoggedFile;
 use crate::error::{Context, StorageError};
-use crate::fs::{File, FileSystem, OpenMode};
-use crate::reader::PartitionReader;
+use crate::index::{INDEX_EVERY_BYTES, Place, SparseIndex};
+use crate::open_files::{FailStop, LogFile, OpenFiles};
+use crate::reader::{Extent, PartitionReader};
 use crate::record::RecordDraft;
 use crate::recovery::{self, Finding, FindingKind, RecoveredSegment};
-use crate::segment::{self, Segment, SparseIndex};
+use crate::segment::{self, Segment};
 use crate::store::Appended;
-use std::io;
-use std::path::{Path, PathBuf};
+use crate::written::Written;
+use std::path::Path;
 use std::sync::Arc;
-use weir_types::{FilePosition, Offset, PartitionId, Timestamp, TopicSettings};
+use weir_types::{
+    Durability, FilePosition, Incarnation, Offset, PartitionId, Timestamp, TopicSettings,
+};
 
 /// Owns the active segment of one partition. Only the committing thread has it.
 ///
-/// A round goes `stage`, `write`, `sync` (unless the topic's durability does without), `publish`.
-/// Assigned offsets are given back if the write fails; after a failed sync the partition stops.
+/// A round goes `stage`, `write`, then whatever makes it durable, then `publish`; or `take_back`,
+/// which gives the offsets back.
 #[derive(Debug)]
 pub(crate) struct PartitionLog {
-    fs: Arc<dyn FileSystem>,
-    dir: PathBuf,
     reader: Arc<PartitionReader>,
-    active: Arc<Segment>,
-    file: Arc<dyn File>,
-    /// Bytes of the active segment that are written.
-    bytes: u64,
-    first_timestamp: Option<Timestamp>,
-    last_timestamp: Timestamp,
-    next_offset: Offset,
+    topic: Incarnation,
+    /// `None` until the partition is used for the first time after a clean stop.
+    active: Option<Arc<Segment>>,
+    tail: Tail,
     staged: Staged,
+}
+
+/// Where the log ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tail {
+    pub(crate) active_base: Offset,
+    /// Bytes of the active segment that are written.
+    pub(crate) active_bytes: u64,
+    /// When the active segment's first record was stored.
+    pub(crate) first_timestamp: Option<Timestamp>,
+    /// When the newest record was stored; 0 if there never was one.
+    pub(crate) last_timestamp: Timestamp,
+    pub(crate) next_offset: Offset,
 }
 
 /// The records of the round in hand.
@@ -37,87 +49,123 @@ pub(crate) struct PartitionLog {
 struct Staged {
     first_offset: Offset,
     lines: Vec<u8>,
-    /// Offset of each record and where it begins in `lines`.
-    places: Vec<(Offset, usize)>,
+    /// Some of them, for the index: the position is the one in `lines`.
+    places: Vec<Place>,
+}
+
+impl Staged {
+    fn note(&mut self, offset: Offset, timestamp: Timestamp) {
+        let position = FilePosition(self.lines.len() as u64);
+        let last = self.places.last().map(|place| place.position.0);
+        if last.is_none_or(|last| position.0 >= last + INDEX_EVERY_BYTES) {
+            self.places.push(Place {
+                offset,
+                position,
+                timestamp,
+            });
+        }
+    }
 }
 
 impl PartitionLog {
     /// Creates an empty partition. The caller syncs `dir` and its parent.
     pub(crate) fn create(
-        fs: Arc<dyn FileSystem>,
-        dir: PathBuf,
+        files: &Arc<OpenFiles>,
+        dir: &Path,
+        topic: Incarnation,
         id: PartitionId,
     ) -> Result<Self, StorageError> {
-        fs.create_dir(&dir).context("create", &dir)?;
-        let start = Offset::ZERO;
-        let empty = RecoveredSegment::fresh(&*fs, &dir, start)?;
-        Ok(Self::assemble(fs, dir, id, Vec::new(), empty, start))
+        files.fs().create_dir(dir).context("create", dir)?;
+        let empty = RecoveredSegment::fresh(files, dir, Offset::ZERO, FailStop::default())?;
+        let sealed = Vec::new();
+        Ok(Self::assemble(files, dir, topic, id, sealed, empty))
+    }
+
+    /// A partition as the last clean stop left it. Nothing is opened or read.
+    pub(crate) fn resume(
+        files: &Arc<OpenFiles>,
+        dir: &Path,
+        topic: Incarnation,
+        id: PartitionId,
+        tail: Tail,
+        extent: Extent,
+    ) -> Self {
+        let reader = PartitionReader::unlisted(id, files.clone(), dir.into(), extent);
+        Self {
+            reader: Arc::new(reader),
+            topic,
+            active: None,
+            tail,
+            staged: Staged::default(),
+        }
     }
 
     /// Opens a partition, checks its last segment and mends its tail. The next offset is at least
-    /// `above`, the end of what the journals speak of.
+    /// `above`, the end of what else speaks of the partition.
     pub(crate) fn open(
-        fs: Arc<dyn FileSystem>,
-        dir: PathBuf,
+        files: &Arc<OpenFiles>,
+        dir: &Path,
+        topic: Incarnation,
         id: PartitionId,
         above: Offset,
         findings: &mut Vec<Finding>,
     ) -> Result<Self, StorageError> {
-        let names = fs.read_dir(&dir).context("list", &dir)?;
-        let mut bases: Vec<Offset> = names
-            .iter()
-            .filter_map(|(name, _)| segment::base_offset_of(name))
-            .collect();
-        bases.sort_unstable();
+        let fs = &**files.fs();
+        let fail_stop = FailStop::default();
+        let mut bases = segment::bases_in(fs, dir)?;
         let Some(last) = bases.pop() else {
             // Created but never finished, or emptied by hand: begin behind all that is known.
-            let recovered = RecoveredSegment::fresh(&*fs, &dir, above)?;
-            fs.sync_dir(&dir).context("sync", &dir)?;
-            return Ok(Self::assemble(fs, dir, id, Vec::new(), recovered, above));
+            let fresh = RecoveredSegment::fresh(files, dir, above, fail_stop)?;
+            fs.sync_dir(dir).context("sync", dir)?;
+            return Ok(Self::assemble(files, dir, topic, id, Vec::new(), fresh));
         };
-        let sealed = bases
-            .into_iter()
-            .map(|base| sealed_segment(&*fs, &dir, base));
-        let sealed = sealed.collect::<Result<Vec<_>, _>>()?;
-        let path = segment::path_in(&dir, last);
-        let mut recovered = recovery::open_last_segment(&*fs, &path, last, findings)?;
-        if recovered.first_timestamp.is_none() {
-            recovered.follow(&*fs, &sealed)?;
+        let find = |base| segment::find_sealed(fs, dir, base, &fail_stop);
+        let sealed = bases.into_iter().map(find).collect::<Result<Vec<_>, _>>()?;
+        let path = segment::path_in(dir, last);
+        let mut recovered =
+            recovery::open_last_segment(files, &path, last, fail_stop.clone(), findings)?;
+        if recovered.tail.first_timestamp.is_none() {
+            recovered.follow(files, &sealed)?;
         }
-        if above > recovered.next_offset {
+        if above > recovered.tail.next_offset {
             let kind = FindingKind::MissingRecords {
-                from: recovered.next_offset,
+                from: recovered.tail.next_offset,
                 until: above,
             };
+            let position = FilePosition(recovered.tail.active_bytes);
             findings.push(Finding {
                 path,
-                position: FilePosition(recovered.bytes),
+                position,
                 kind,
             });
+            recovered.tail.next_offset = above;
         }
-        Ok(Self::assemble(fs, dir, id, sealed, recovered, above))
+        Ok(Self::assemble(files, dir, topic, id, sealed, recovered))
     }
 
     fn assemble(
-        fs: Arc<dyn FileSystem>,
-        dir: PathBuf,
+        files: &Arc<OpenFiles>,
+        dir: &Path,
+        topic: Incarnation,
         id: PartitionId,
         mut segments: Vec<Arc<Segment>>,
         active: RecoveredSegment,
-        above: Offset,
     ) -> Self {
         segments.push(active.segment.clone());
-        let next_offset = active.next_offset.max(above);
+        let fail_stop = active.segment.file().fail_stop().clone();
+        let reader = PartitionReader::listed(
+            id,
+            files.clone(),
+            dir.into(),
+            segments,
+            active.tail.next_offset,
+            fail_stop,
+        );
         Self {
-            reader: Arc::new(PartitionReader::new(id, fs.clone(), segments, next_offset)),
-            fs,
-            dir,
-            active: active.segment,
-            file: active.file,
-            bytes: active.bytes,
-            first_timestamp: active.first_timestamp,
-            last_timestamp: active.last_timestamp,
-            next_offset,
+            reader: Arc::new(reader),
+            topic,
+            active: Some(active.segment),
+            tail: active.tail,
             staged: Staged::default(),
         }
     }
@@ -126,44 +174,69 @@ impl PartitionLog {
         &self.reader
     }
 
-    /// When the newest record was stored; 0 if there never was one.
-    pub(crate) fn last_timestamp(&self) -> Timestamp {
-        self.last_timestamp
+    /// The file that is written to; `None` before its first use after a clean stop.
+    pub(crate) fn file(&self) -> Option<Arc<LogFile>> {
+        self.active.as_ref().map(|active| active.file().clone())
+    }
+
+    pub(crate) fn tail(&self) -> &Tail {
+        &self.tail
+    }
+
+    /// The segment that is written to; opens it on first use.
+    fn active(&mut self) -> Result<Arc<Segment>, StorageError> {
+        if let Some(active) = &self.active {
+            return Ok(active.clone());
+        }
+        let segments = self.reader.segments()?;
+        let last = segments.last().filter(|last| {
+            last.base_offset == self.tail.active_base
+                && last.durable_bytes() == self.tail.active_bytes
+        });
+        let last = last.cloned().ok_or_else(|| StorageError::DamagedFile {
+            path: self.reader.dir().to_owned(),
+            reason: "its last segment has changed since the broker stopped".to_owned(),
+        })?;
+        last.revive(self.reader.files())?;
+        self.active = Some(last.clone());
+        Ok(last)
     }
 
     /// Gives `records` their offsets and their time, which is never earlier than that of a record
-    /// before them, and encodes them. Nothing is written yet.
+    /// before them, and encodes them. Nothing is written yet. `lines` is what they are encoded into
+    /// if they are the first of the round. Returns also whether they were.
     pub(crate) fn stage(
         &mut self,
         records: &[RecordDraft],
         now: Timestamp,
-    ) -> Result<Appended, StorageError> {
+        lines: impl FnOnce() -> Vec<u8>,
+    ) -> Result<(Appended, bool), StorageError> {
         self.check_accepts()?;
-        if self.staged.places.is_empty() {
-            self.staged.first_offset = self.next_offset;
+        let first_offset = self.tail.next_offset;
+        let first = self.staged.lines.is_empty();
+        if first {
+            self.staged.lines = lines();
+            self.staged.first_offset = first_offset;
         }
-        let timestamp = now.max(self.last_timestamp);
-        let first_offset = self.next_offset;
+        let timestamp = now.max(self.tail.last_timestamp);
         for record in records {
-            self.staged
-                .places
-                .push((self.next_offset, self.staged.lines.len()));
-            record.encode(self.next_offset, timestamp, &mut self.staged.lines);
-            self.next_offset = self.next_offset.next();
+            self.staged.note(self.tail.next_offset, timestamp);
+            record.encode(self.tail.next_offset, timestamp, &mut self.staged.lines);
+            self.tail.next_offset = self.tail.next_offset.next();
         }
-        self.last_timestamp = timestamp;
-        self.first_timestamp.get_or_insert(timestamp);
-        Ok(Appended {
+        self.tail.last_timestamp = timestamp;
+        let appended = Appended {
             first_offset,
             count: records.len() as u64,
             timestamp,
-        })
+        };
+        Ok((appended, first))
     }
 
     fn check_accepts(&self) -> Result<(), StorageError> {
         match self.reader.has_failed() {
             true => Err(StorageError::FailStopped {
-                path: self.active.path.clone(),
+                path: self.reader.dir().to_owned(),
             }),
             false => Ok(()),
         }
@@ -171,7 +244,7 @@ impl PartitionLog {
 
     /// Writes what is staged, in a new segment if the active one is full. After an error nothing of
     /// it counts.
-    pub(crate) fn write(&mut self, settings: &TopicSettings) -> Result<(), StorageError> {
+    pub(crate) fn write(&mut self, settings: &TopicSettings) -> Result<Written, StorageError> {
         let written = self.try_write(settings);
         if written.is_err() {
             self.unstage();
@@ -179,53 +252,63 @@ impl PartitionLog {
         written
     }
 
-    fn try_write(&mut self, settings: &TopicSettings) -> Result<(), StorageError> {
+    fn try_write(&mut self, settings: &TopicSettings) -> Result<Written, StorageError> {
+        let mut active = self.active()?;
         let staged_bytes = self.staged.lines.len() as u64;
-        if self.bytes > 0 && self.bytes + staged_bytes > settings.segment_bytes.0 {
-            self.roll(self.staged.first_offset)?;
+        let full = self.tail.active_bytes + staged_bytes > settings.segment_bytes.0;
+        if full && self.tail.active_bytes > 0 {
+            active = self.roll(self.staged.first_offset, settings.durability)?;
         }
-        if let Err(refused) = self.file.write_all_at(&self.staged.lines, self.bytes) {
-            self.cut_after_failed_write();
-            return Err(refused).context("write to", &self.active.path);
+        let position = FilePosition(self.tail.active_bytes);
+        let written = Written {
+            file: active.file().clone(),
+            logged: LoggedFile::Segment {
+                topic: self.topic,
+                partition: self.reader.id(),
+                base_offset: active.base_offset,
+            },
+            position,
+            lines: std::mem::take(&mut self.staged.lines),
+        };
+        let file = written.file.get(self.reader.files())?;
+        if let Err(refused) = file.write_all_at(&written.lines, position.0) {
+            // Part of the write may be there.
+            written.cut(self.reader.files());
+            return Err(refused).context("write to", active.path());
         }
-        self.bytes += staged_bytes;
-        Ok(())
-    }
-
-    /// Part of the write may be there; if it cannot be cut, the end of the file is unknown.
-    fn cut_after_failed_write(&self) {
-        if self.file.set_len(self.bytes).is_err() {
-            self.reader.fail();
-        }
+        self.tail.active_bytes += staged_bytes;
+        let timestamp = self.tail.last_timestamp;
+        self.tail.first_timestamp.get_or_insert(timestamp);
+        Ok(written)
     }
 
     fn unstage(&mut self) {
-        if !self.staged.places.is_empty() {
-            self.next_offset = self.staged.first_offset;
-        }
+        self.tail.next_offset = self.staged.first_offset;
         self.staged = Staged::default();
     }
 
-    /// Makes what is written durable. After an error the partition accepts nothing more: what is
-    /// on the disk is unknown, and asking again would only seem to help.
-    pub(crate) fn sync(&mut self) -> Result<(), StorageError> {
-        self.check_accepts()?;
-        let synced = self.fail_stop(self.file.sync_data());
-        if synced.is_err() {
-            self.staged = Staged::default();
+    /// Takes back what was written but did not become durable.
+    pub(crate) fn take_back(&mut self, written: &Written) {
+        self.tail.active_bytes = written.position.0;
+        if self.tail.active_bytes == 0 {
+            self.tail.first_timestamp = None;
         }
-        synced.context("sync", &self.active.path)
+        written.cut(self.reader.files());
+        self.unstage();
     }
 
-    /// Shows readers what was staged and written; returns the new high watermark.
-    pub(crate) fn publish(&mut self) -> Offset {
-        let staged = std::mem::take(&mut self.staged);
-        let start = self.bytes - staged.lines.len() as u64;
-        let places = staged.places.iter();
-        let places = places.map(|&(offset, at)| (offset, FilePosition(start + at as u64)));
-        self.active.publish(self.bytes, places);
-        self.reader.advance(self.next_offset);
-        self.next_offset
+    /// Shows readers what was staged and written.
+    pub(crate) fn publish(&mut self, written: &Written) {
+        let start = written.position.0;
+        let places = self.staged.places.drain(..).map(|place| Place {
+            position: FilePosition(start + place.position.0),
+            ..place
+        });
+        if let Some(active) = &self.active {
+            active.publish(self.tail.active_bytes, places);
+        }
+        let bytes = written.lines.len() as u64;
+        self.reader.advance(self.tail.next_offset, bytes);
     }
 
     /// Begins a new segment if the active one holds records as old as the settings' segment age.
@@ -235,69 +318,93 @@ impl PartitionLog {
         now: Timestamp,
     ) -> Result<(), StorageError> {
         let aged = |first: Timestamp| now.since(first) >= settings.segment_age.0;
-        match self.first_timestamp.is_some_and(aged) && self.bytes > 0 {
-            true => self
-                .check_accepts()
-                .and_then(|()| self.roll(self.next_offset)),
+        match self.tail.first_timestamp.is_some_and(aged) && self.tail.active_bytes > 0 {
+            true => self.roll_now(settings.durability),
             false => Ok(()),
         }
     }
 
     /// Begins a new, empty segment at the end of the log.
-    pub(crate) fn roll_for_purge(&mut self) -> Result<(), StorageError> {
+    pub(crate) fn roll_for_purge(&mut self, durability: Durability) -> Result<(), StorageError> {
+        match self.tail.active_bytes {
+            0 => self.check_accepts(),
+            _ => self.roll_now(durability),
+        }
+    }
+
+    fn roll_now(&mut self, durability: Durability) -> Result<(), StorageError> {
         self.check_accepts()?;
-        match self.bytes {
-            0 => Ok(()),
-            _ => self.roll(self.next_offset),
-        }
+        self.active()?;
+        self.roll(self.tail.next_offset, durability).map(drop)
     }
 
-    /// Seals the active segment and begins the one with `base_offset`. The old file is synced
-    /// before the new one appears: recovery checks only the last segment for a torn tail.
-    fn roll(&mut self, base_offset: Offset) -> Result<(), StorageError> {
-        self.fail_stop(self.file.sync_data())
-            .context("sync", &self.active.path)?;
-        let (segment, file) = new_segment(&*self.fs, &self.dir, base_offset)?;
-        self.fail_stop(self.fs.sync_dir(&self.dir))
-            .context("sync", &self.dir)?;
+    /// Seals the active segment and begins the one with `base_offset`.
+    ///
+    /// Recovery checks only the last segment for a torn tail: what is sealed must not be torn. With
+    /// `fsync` all of it is durable or in the commit log; otherwise it is synced first.
+    fn roll(
+        &mut self,
+        base_offset: Offset,
+        durability: Durability,
+    ) -> Result<Arc<Segment>, StorageError> {
+        let files = self.reader.files().clone();
+        let (fs, dir) = (files.fs(), self.reader.dir());
+        if let Some(active) = &self.active
+            && durability != Durability::Fsync
+        {
+            active.file().sync(&files)?;
+            active.file().clear_unsynced(LogFile::UNLOGGED);
+        }
+        let fail_stop = self.reader.fail_stop();
+        let segment = new_segment(&files, dir, base_offset, fail_stop.clone())?;
+        if let Err(refused) = fs.sync_dir(dir) {
+            fail_stop.set();
+            files.note_failure(dir);
+            return Err(refused).context("sync", dir);
+        }
         self.reader.push_segment(segment.clone());
-        let sealed = std::mem::replace(&mut self.active, segment);
-        sealed.seal();
-        self.file = file;
-        self.bytes = 0;
-        self.first_timestamp = (!self.staged.places.is_empty()).then_some(self.last_timestamp);
-        Ok(())
+        if let Some(sealed) = self.active.replace(segment.clone()) {
+            sealed.seal(&files);
+        }
+        self.tail.active_base = base_offset;
+        self.tail.active_bytes = 0;
+        self.tail.first_timestamp = None;
+        Ok(segment)
     }
 
-    /// After a failed sync nobody knows what is on the disk.
-    fn fail_stop(&self, synced: io::Result<()>) -> io::Result<()> {
-        if synced.is_err() {
-            self.reader.fail();
+    /// Keeps the index of the active segment for the next start.
+    pub(crate) fn save_index(&self) {
+        if let Some(active) = &self.active {
+            active.save_index(self.reader.files());
         }
-        synced
     }
 }
 
 impl RecoveredSegment {
     /// An empty segment that was never anything else.
-    fn fresh(fs: &dyn FileSystem, dir: &Path, start: Offset) -> Result<Self, StorageError> {
-        let (segment, file) = new_segment(fs, dir, start)?;
-        Ok(Self {
-            segment,
-            file,
-            bytes: 0,
-            next_offset: start,
+    fn fresh(
+        files: &OpenFiles,
+        dir: &Path,
+        start: Offset,
+        fail_stop: FailStop,
+    ) -> Result<Self, StorageError> {
+        let segment = new_segment(files, dir, start, fail_stop)?;
+        let tail = Tail {
+            active_base: start,
+            active_bytes: 0,
             first_timestamp: None,
             last_timestamp: Timestamp(0),
-        })
+            next_offset: start,
+        };
+        Ok(Self { segment, tail })
     }
 
     /// Takes time and offsets on from the segments before it, as it has no record of its own.
-    fn follow(&mut self, fs: &dyn FileSystem, sealed: &[Arc<Segment>]) -> Result<(), StorageError> {
+    fn follow(&mut self, files: &OpenFiles, sealed: &[Arc<Segment>]) -> Result<(), StorageError> {
         for segment in sealed.iter().rev() {
-            if let Some((offset, timestamp)) = segment.last_place(fs)? {
-                self.last_timestamp = timestamp;
-                self.next_offset = self.next_offset.max(offset.next());
+            if let Some((offset, timestamp)) = segment.last_place(files)? {
+                self.tail.last_timestamp = timestamp;
+                self.tail.next_offset = self.tail.next_offset.max(offset.next());
                 return Ok(());
             }
         }
@@ -306,22 +413,13 @@ impl RecoveredSegment {
 }
 
 fn new_segment(
-    fs: &dyn FileSystem,
+    files: &OpenFiles,
     dir: &Path,
     base_offset: Offset,
-) -> Result<(Arc<Segment>, Arc<dyn File>), StorageError> {
-    let path = segment::path_in(dir, base_offset);
-    let file = fs.open(&path, OpenMode::Fresh).context("create", &path)?;
-    let segment = Segment::active(base_offset, path, file.clone(), 0, SparseIndex::complete());
-    Ok((Arc::new(segment), file))
-}
-
-fn sealed_segment(
-    fs: &dyn FileSystem,
-    dir: &Path,
-    base_offset: Offset,
+    fail_stop: FailStop,
 ) -> Result<Arc<Segment>, StorageError> {
-    let path = segment::path_in(dir, base_offset);
-    let bytes = fs.file_len(&path).context("measure", &path)?;
-    Ok(Arc::new(Segment::sealed(base_offset, path, bytes)))
+    let path = segment::path_in(dir, base_offset).into_boxed_path();
+    let file = LogFile::create(files, path, fail_stop)?;
+    let index = Some(SparseIndex::default());
+    Ok(Segment::last(base_offset, file, 0, index))
 }

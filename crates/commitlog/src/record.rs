@@ -82,6 +82,11 @@ pub(crate) fn place(line: &[u8]) -> Option<(Offset, Timestamp)> {
         .then_some((Offset(offset), Timestamp(timestamp)))
 }
 
+/// Offset and timestamp of an intact record; `None` if the line is damaged.
+pub(crate) fn intact_place(line: &[u8]) -> Option<(Offset, Timestamp)> {
+    place(line).filter(|_| checked_line::is_intact(line))
+}
+
 /// The highest offset that a damaged region may have held: every record in it whose front is
 /// still legible counts, bounded by how many records fit into the region.
 pub(crate) fn highest_legible_offset(damaged: &[u8], expected: Offset) -> Option<Offset> {

@@ -6,10 +6,13 @@
 
 use crate::checked_line;
 use crate::error::{Context, StorageError};
-use crate::fs::{File, FileSystem, OpenMode};
+use crate::fs::File;
+use crate::index::{Place, SparseIndex};
+use crate::open_files::{FailStop, LogFile, OpenFiles};
+use crate::partition_log::Tail;
 use crate::record;
 use crate::scan::{LineScanner, ScannedLine};
-use crate::segment::{Segment, SparseIndex};
+use crate::segment::Segment;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,6 +46,9 @@ pub enum FindingKind {
         /// Checksum that the line carries.
         found: String,
     },
+    /// A frame of the commit log was not written to its end, or was damaged later. What it held is
+    /// in the plain files, unless the power failed too.
+    UnreadableFrame,
     /// Lines of a group's journal do not fit their checksums: messages are delivered again.
     DamagedJournal {
         /// How many lines.
@@ -71,6 +77,9 @@ impl fmt::Display for Finding {
                     "damaged line, never served: checksum {expected} expected, {found} found"
                 )
             }
+            FindingKind::UnreadableFrame => {
+                f.write_str("a frame of the commit log was interrupted or is damaged; passed over")
+            }
             FindingKind::DamagedJournal { lines } => {
                 write!(
                     f,
@@ -91,11 +100,7 @@ impl fmt::Display for Finding {
 /// The last segment of a partition, ready for appends.
 pub(crate) struct RecoveredSegment {
     pub(crate) segment: Arc<Segment>,
-    pub(crate) file: Arc<dyn File>,
-    pub(crate) bytes: u64,
-    pub(crate) next_offset: Offset,
-    pub(crate) first_timestamp: Option<Timestamp>,
-    pub(crate) last_timestamp: Timestamp,
+    pub(crate) tail: Tail,
 }
 
 /// What a scan of all lines adds up to.
@@ -119,17 +124,19 @@ struct Scan<'a> {
 /// # Errors
 /// The file system's; the partition must then stay closed.
 pub(crate) fn open_last_segment(
-    fs: &dyn FileSystem,
+    files: &OpenFiles,
     path: &Path,
     base_offset: Offset,
+    fail_stop: FailStop,
     findings: &mut Vec<Finding>,
 ) -> Result<RecoveredSegment, StorageError> {
-    let file = fs.open(path, OpenMode::Existing).context("open", path)?;
+    let log_file = LogFile::closed(path.into(), fail_stop);
+    let file = log_file.get(files)?;
     let length = file.len().context("measure", path)?;
     let mut scan = Scan {
         path,
         findings,
-        index: SparseIndex::complete(),
+        index: SparseIndex::default(),
         in_order: base_offset,
         next_offset: base_offset,
         first_timestamp: None,
@@ -142,20 +149,21 @@ pub(crate) fn open_last_segment(
         scan.take(&line);
     }
     scan.mend(&*file, length)?;
-    let segment = Segment::active(
-        base_offset,
-        path.into(),
-        file.clone(),
-        scan.bytes,
-        scan.index,
-    );
-    Ok(RecoveredSegment {
-        segment: Arc::new(segment),
-        file,
-        bytes: scan.bytes,
-        next_offset: scan.next_offset,
+    // Also without a repair: a line that was written but not yet synced when the broker was
+    // killed is about to be served, so it must not disappear in a power cut afterwards.
+    log_file.sync(files)?;
+    scan.index.cover(scan.bytes);
+    let tail = Tail {
+        active_base: base_offset,
+        active_bytes: scan.bytes,
         first_timestamp: scan.first_timestamp,
         last_timestamp: scan.last_timestamp,
+        next_offset: scan.next_offset,
+    };
+    let index = Some(scan.index);
+    Ok(RecoveredSegment {
+        segment: Segment::last(base_offset, log_file, tail.active_bytes, index),
+        tail,
     })
 }
 
@@ -178,7 +186,11 @@ impl Scan<'_> {
             };
             self.report(line.position, kind);
         }
-        self.index.note(offset, line.position);
+        self.index.note(Place {
+            offset,
+            position: line.position,
+            timestamp,
+        });
         self.in_order = offset.next();
         self.next_offset = self.next_offset.max(self.in_order);
         self.first_timestamp.get_or_insert(timestamp);
@@ -222,8 +234,6 @@ impl Scan<'_> {
             };
             self.report(FilePosition(self.bytes), kind);
         }
-        // Also without a repair: a line that was written but not yet synced when the broker was
-        // killed is about to be served, so it must not disappear in a power cut afterwards.
-        file.sync_data().context("sync", self.path)
+        Ok(())
     }
 }

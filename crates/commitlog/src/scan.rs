@@ -43,7 +43,7 @@ impl<'a> LineScanner<'a> {
         let mut searched = 0;
         let length = loop {
             let rest = &self.buffer[self.consumed..];
-            if let Some(at) = rest[searched..].iter().position(|&b| b == b'\n') {
+            if let Some(at) = memchr::memchr(b'\n', &rest[searched..]) {
                 break searched + at;
             }
             searched = rest.len();

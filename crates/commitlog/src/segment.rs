@@ -1,69 +1,34 @@
 //! One file of a partition: `<base offset, 20 digits>.log`, and the sparse index over it.
 //!
 //! The writer appends and then moves `durable_bytes`; readers never look beyond it, so they never
-//! see half a write. The index is memory only and holds one entry per 32 KiB; for a segment that
-//! was sealed before this start it is built on first use.
+//! see half a write. The index is in memory while the segment is written to; afterwards it is
+//! loaded when someone reads from the middle.
 
-use crate::checked_line;
 use crate::error::{Context, StorageError};
-use crate::fs::{File, FileSystem, OpenMode};
+use crate::fs::{File, FileSystem};
+use crate::index::{Place, SparseIndex};
+use crate::open_files::{FailStop, LogFile, OpenFiles};
 use crate::record;
 use crate::scan::LineScanner;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use weir_types::{FilePosition, Offset, Timestamp};
 
-const INDEX_EVERY_BYTES: u64 = 32 * 1024;
 const SUFFIX: &str = ".log";
+const INDEX_SUFFIX: &str = "index";
 
-/// The shared part of a segment: what readers need.
+/// What readers and the writer share of a segment.
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) base_offset: Offset,
-    pub(crate) path: PathBuf,
+    file: Arc<LogFile>,
     durable_bytes: AtomicU64,
-    /// Open while the segment is active; sealed segments are opened for each read, so that the
-    /// number of open files does not grow with the log.
-    file: RwLock<Option<Arc<dyn File>>>,
-    index: RwLock<SparseIndex>,
+    /// While the segment is written to.
+    live_index: RwLock<Option<SparseIndex>>,
+    /// Nothing is appended any more.
+    sealed: AtomicBool,
     first_timestamp: OnceLock<Timestamp>,
-}
-
-/// Places of some records, in rising order.
-#[derive(Debug, Default)]
-pub(crate) struct SparseIndex {
-    places: Vec<(Offset, FilePosition)>,
-    complete: bool,
-}
-
-impl SparseIndex {
-    /// An index that is kept up with every append.
-    pub(crate) fn complete() -> Self {
-        Self {
-            places: Vec::new(),
-            complete: true,
-        }
-    }
-
-    /// Notes a record's place if the last one noted is far enough behind.
-    pub(crate) fn note(&mut self, offset: Offset, position: FilePosition) {
-        let due = self
-            .places
-            .last()
-            .is_none_or(|last| offset > last.0 && position.0 >= last.1.0 + INDEX_EVERY_BYTES);
-        if due {
-            self.places.push((offset, position));
-        }
-    }
-
-    /// Where to begin reading for `offset`: at or before its record.
-    fn floor(&self, offset: Offset) -> FilePosition {
-        let after = self.places.partition_point(|&(noted, _)| noted <= offset);
-        after
-            .checked_sub(1)
-            .map_or(FilePosition(0), |at| self.places[at].1)
-    }
 }
 
 /// Name of the segment that begins with `base_offset`.
@@ -80,35 +45,71 @@ pub(crate) fn base_offset_of(name: &str) -> Option<Offset> {
         .flatten()
 }
 
+/// Path of the segment that begins with `base_offset` in the partition's directory.
+pub(crate) fn path_in(partition_dir: &Path, base_offset: Offset) -> PathBuf {
+    partition_dir.join(file_name(base_offset))
+}
+
+/// Base offsets of the segments in a partition's directory, in order.
+pub(crate) fn bases_in(fs: &dyn FileSystem, dir: &Path) -> Result<Vec<Offset>, StorageError> {
+    let names = fs.read_dir(dir).context("list", dir)?;
+    let mut bases: Vec<Offset> = names
+        .iter()
+        .filter_map(|(name, _)| base_offset_of(name))
+        .collect();
+    bases.sort_unstable();
+    Ok(bases)
+}
+
+/// A segment that others follow, as it lies in the partition's directory.
+pub(crate) fn find_sealed(
+    fs: &dyn FileSystem,
+    dir: &Path,
+    base_offset: Offset,
+    fail_stop: &FailStop,
+) -> Result<Arc<Segment>, StorageError> {
+    let path = path_in(dir, base_offset);
+    let bytes = fs.file_len(&path).context("measure", &path)?;
+    let file = LogFile::closed(path.into_boxed_path(), fail_stop.clone());
+    Ok(Segment::sealed(base_offset, file, bytes))
+}
+
 impl Segment {
-    /// A segment that is written to.
-    pub(crate) fn active(
+    /// The last segment of a partition, of which `bytes` are durable; with an index if it is to be
+    /// written to at once.
+    pub(crate) fn last(
         base_offset: Offset,
-        path: PathBuf,
-        file: Arc<dyn File>,
+        file: Arc<LogFile>,
         bytes: u64,
-        index: SparseIndex,
-    ) -> Self {
-        Self {
+        live_index: Option<SparseIndex>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
             base_offset,
-            path,
+            file,
             durable_bytes: AtomicU64::new(bytes),
-            file: RwLock::new(Some(file)),
-            index: RwLock::new(index),
+            live_index: RwLock::new(live_index),
+            sealed: AtomicBool::new(false),
             first_timestamp: OnceLock::new(),
-        }
+        })
     }
 
-    /// A segment that is only read.
-    pub(crate) fn sealed(base_offset: Offset, path: PathBuf, bytes: u64) -> Self {
-        Self {
-            base_offset,
-            path,
-            durable_bytes: AtomicU64::new(bytes),
-            file: RwLock::new(None),
-            index: RwLock::new(SparseIndex::default()),
-            first_timestamp: OnceLock::new(),
-        }
+    /// A segment that others follow.
+    pub(crate) fn sealed(base_offset: Offset, file: Arc<LogFile>, bytes: u64) -> Arc<Self> {
+        let segment = Self::last(base_offset, file, bytes, None);
+        segment.sealed.store(true, Ordering::Release);
+        segment
+    }
+
+    pub(crate) fn file(&self) -> &Arc<LogFile> {
+        &self.file
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    pub(crate) fn index_path(&self) -> PathBuf {
+        self.path().with_extension(INDEX_SUFFIX)
     }
 
     /// Bytes that readers may see.
@@ -117,102 +118,132 @@ impl Segment {
     }
 
     /// Shows readers what was appended: first where it is, then that it is there.
-    pub(crate) fn publish(&self, bytes: u64, places: impl Iterator<Item = (Offset, FilePosition)>) {
-        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        places.for_each(|(offset, position)| index.note(offset, position));
+    pub(crate) fn publish(&self, bytes: u64, places: impl Iterator<Item = Place>) {
+        let mut index = self.live_index();
+        if let Some(index) = &mut *index {
+            places.for_each(|place| index.note(place));
+            index.cover(bytes);
+        }
         self.durable_bytes.store(bytes, Ordering::Release);
     }
 
-    /// The segment takes no more appends; its file is opened for each read from now on.
-    pub(crate) fn seal(&self) {
-        *self.file.write().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    /// The open file.
-    pub(crate) fn open(&self, fs: &dyn FileSystem) -> Result<Arc<dyn File>, StorageError> {
-        let held = self
-            .file
-            .read()
+    fn live_index(&self) -> std::sync::RwLockWriteGuard<'_, Option<SparseIndex>> {
+        self.live_index
+            .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        match held {
-            Some(file) => Ok(file),
-            None => fs
-                .open(&self.path, OpenMode::Existing)
-                .context("open", &self.path),
+    }
+
+    /// Prepares a segment of an earlier start for appends: its index is kept in memory again.
+    pub(crate) fn revive(self: &Arc<Self>, files: &OpenFiles) -> Result<(), StorageError> {
+        let file = self.file.get(files)?;
+        let index = self.load_index(files, &*file)?;
+        *self.live_index() = Some(index);
+        Ok(())
+    }
+
+    /// Nothing is appended from now on.
+    pub(crate) fn seal(&self, files: &OpenFiles) {
+        self.sealed.store(true, Ordering::Release);
+        self.save_index(files);
+    }
+
+    /// Writes the index of a segment that is not written to any more in this start, and forgets it.
+    /// A failure costs time later, nothing else.
+    pub(crate) fn save_index(&self, files: &OpenFiles) {
+        let Some(index) = self.live_index().take() else {
+            return;
+        };
+        if index.is_worth_saving() {
+            let _optional = index.save(&**files.fs(), &self.index_path());
         }
     }
 
-    /// Where to begin reading for `offset`: at or before its record.
-    pub(crate) fn floor(
-        &self,
-        file: &dyn File,
-        offset: Offset,
-    ) -> Result<FilePosition, StorageError> {
-        if offset == self.base_offset {
-            return Ok(FilePosition(0));
-        }
+    /// Asks the index; finds or rebuilds it first if necessary.
+    fn consult<T>(
+        self: &Arc<Self>,
+        files: &OpenFiles,
+        question: impl Fn(&SparseIndex) -> T,
+    ) -> Result<T, StorageError> {
         {
-            let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-            if index.complete {
-                return Ok(index.floor(offset));
+            let live = self
+                .live_index
+                .read()
+                .unwrap_or_else(PoisonError::into_inner);
+            if let Some(index) = &*live {
+                return Ok(question(index));
             }
         }
-        let built = self.build_index(file)?;
-        let floor = built.floor(offset);
-        *self.index.write().unwrap_or_else(PoisonError::into_inner) = built;
-        Ok(floor)
+        if let Some(index) = files.indexes().get(self) {
+            return Ok(question(&index));
+        }
+        let file = self.file.get(files)?;
+        let mut index = self.load_index(files, &*file)?;
+        index.shrink();
+        let answer = question(&index);
+        files.indexes().put(self, Arc::new(index));
+        Ok(answer)
     }
 
-    fn build_index(&self, file: &dyn File) -> Result<SparseIndex, StorageError> {
-        let mut index = SparseIndex::complete();
-        let mut lines = LineScanner::new(file, FilePosition(0), self.durable_bytes());
-        while let Some(line) = lines.next_line().context("read", &self.path)? {
-            // An offset from a damaged line could lead readers past the records behind it.
-            if let Some((offset, _)) = intact_place(line.bytes) {
-                index.note(offset, line.position);
-            }
+    fn load_index(&self, files: &OpenFiles, file: &dyn File) -> Result<SparseIndex, StorageError> {
+        let bytes = self.durable_bytes();
+        let loaded = SparseIndex::load(&**files.fs(), &self.index_path(), bytes);
+        let found = loaded.is_some();
+        let mut index = loaded.unwrap_or_default();
+        index.extend(file, bytes).context("read", self.path())?;
+        // Only of a sealed segment: what others hold may not be durable yet, and an index must
+        // never speak of bytes that a power cut replaces.
+        if !found && index.is_worth_saving() && self.sealed.load(Ordering::Acquire) {
+            let _optional = index.save(&**files.fs(), &self.index_path());
         }
         Ok(index)
     }
 
-    /// When the segment's first intact record was stored; `None` when it holds none.
-    pub(crate) fn first_timestamp(&self, fs: &dyn FileSystem) -> Option<Timestamp> {
-        if let Some(&known) = self.first_timestamp.get() {
-            return Some(known);
+    /// Where to begin reading for `offset`: at or before its record.
+    pub(crate) fn floor(
+        self: &Arc<Self>,
+        files: &OpenFiles,
+        offset: Offset,
+    ) -> Result<FilePosition, StorageError> {
+        match offset == self.base_offset {
+            true => Ok(FilePosition(0)),
+            false => self.consult(files, |index| index.floor(offset)),
         }
-        let file = self.open(fs).ok()?;
+    }
+
+    /// Where to begin reading for the first record that is not older than `time`.
+    pub(crate) fn floor_of_time(
+        self: &Arc<Self>,
+        files: &OpenFiles,
+        time: Timestamp,
+    ) -> Result<FilePosition, StorageError> {
+        self.consult(files, |index| index.floor_of_time(time))
+    }
+
+    /// When the segment's first intact record was stored; `None` when it holds none.
+    pub(crate) fn first_timestamp(
+        self: &Arc<Self>,
+        files: &OpenFiles,
+    ) -> Result<Option<Timestamp>, StorageError> {
+        if let Some(&known) = self.first_timestamp.get() {
+            return Ok(Some(known));
+        }
+        let file = self.file.get(files)?;
         let mut lines = LineScanner::new(&*file, FilePosition(0), self.durable_bytes());
-        while let Some(line) = lines.next_line().ok()? {
-            if let Some((_, timestamp)) = intact_place(line.bytes) {
-                return Some(*self.first_timestamp.get_or_init(|| timestamp));
+        while let Some(line) = lines.next_line().context("read", self.path())? {
+            if let Some((_, timestamp)) = record::intact_place(line.bytes) {
+                return Ok(Some(*self.first_timestamp.get_or_init(|| timestamp)));
             }
         }
-        None
+        Ok(None)
     }
 
     /// Offset and time of the segment's last intact record; `None` when it holds none.
     pub(crate) fn last_place(
-        &self,
-        fs: &dyn FileSystem,
+        self: &Arc<Self>,
+        files: &OpenFiles,
     ) -> Result<Option<(Offset, Timestamp)>, StorageError> {
-        let file = self.open(fs)?;
-        let mut last = None;
-        let mut lines = LineScanner::new(&*file, FilePosition(0), self.durable_bytes());
-        while let Some(line) = lines.next_line().context("read", &self.path)? {
-            last = intact_place(line.bytes).or(last);
-        }
-        Ok(last)
+        self.consult(files, SparseIndex::last)
     }
-}
-
-fn intact_place(line: &[u8]) -> Option<(Offset, Timestamp)> {
-    record::place(line).filter(|_| checked_line::is_intact(line))
-}
-
-/// Path of the segment that begins with `base_offset` in the partition's directory.
-pub(crate) fn path_in(partition_dir: &Path, base_offset: Offset) -> PathBuf {
-    partition_dir.join(file_name(base_offset))
 }
 
 #[cfg(test)]
@@ -226,20 +257,11 @@ mod tests {
         for name in [
             "42.log",
             "00000000000000000042.tmp",
+            "00000000000000000042.index",
             "0000000000000000004x.log",
             "topic.json",
         ] {
             assert_eq!(base_offset_of(name), None, "{name}");
         }
-    }
-
-    #[test]
-    fn the_index_is_sparse_and_never_points_past_a_record() {
-        let mut index = SparseIndex::complete();
-        (0..100_u64).for_each(|i| index.note(Offset(i), FilePosition(i * 10_000)));
-        assert_eq!(index.places.len(), 25);
-        assert_eq!(index.floor(Offset(3)), FilePosition(0));
-        assert_eq!(index.floor(Offset(4)), FilePosition(40_000));
-        assert_eq!(index.floor(Offset(1_000)), FilePosition(960_000));
     }
 }

@@ -5,23 +5,26 @@
 //! come and go between rounds.
 
 mod groups;
+mod opening;
+mod restore;
 mod round;
 mod topics;
 mod trimming;
 
 pub use groups::GroupProgress;
+pub use opening::{OpenOptions, Opened};
 pub use round::{Appended, Operation, Outcome};
 pub use topics::TopicFiles;
 
+use crate::clean_stop::{self, StoppedPartition, StoppedTopic};
+use crate::commit_log::{Checkpoint, CommitLog};
 use crate::data_dir::{DataDir, NodeIdentity};
 use crate::error::{Context, StorageError};
-use crate::fs::{FailStopDirs, FileSystem};
-use crate::journal::Journal;
+use crate::journal::{Journal, JournalNumbers};
+use crate::open_files::{OpenFiles, StorageFailures};
 use crate::partition_log::PartitionLog;
-use crate::recovery::Finding;
 use round::{FileKey, SyncDue};
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 use std::sync::Arc;
 use weir_types::{GroupName, Incarnation, Timestamp, TopicName, TopicSettings};
 
@@ -33,33 +36,20 @@ pub struct PartitionKey(u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JournalKey(u64);
 
-/// What [`Store::open`] needs to know.
-#[derive(Clone, Copy, Debug)]
-pub struct OpenOptions {
-    /// The node's identity if the directory has none yet; any random number.
-    pub new_node_id: u64,
-}
-
-/// An opened data directory.
-#[derive(Debug)]
-pub struct Opened {
-    /// The writer.
-    pub store: Store,
-    /// Every topic, in order of name.
-    pub topics: Vec<TopicFiles>,
-    /// What was out of order.
-    pub findings: Vec<Finding>,
-}
-
 /// The one writer of a data directory.
 #[derive(Debug)]
 pub struct Store {
     dir: DataDir,
+    files: Arc<OpenFiles>,
+    commit_log: CommitLog,
+    journal_numbers: JournalNumbers,
     topics: BTreeMap<TopicName, OpenTopic>,
     partitions: HashMap<PartitionKey, OpenPartition>,
     journals: HashMap<JournalKey, OpenJournal>,
-    /// Written files that wait for a sync.
+    /// Written files that are in no commit log and wait for a sync.
     unsynced: HashMap<FileKey, SyncDue>,
+    /// Buffers that rounds use again.
+    spare_buffers: Vec<Vec<u8>>,
     last_key: u64,
 }
 
@@ -85,44 +75,38 @@ struct OpenJournal {
     settings: Arc<TopicSettings>,
 }
 
-impl Store {
-    /// Locks and opens a data directory, mends torn tails and replays every journal.
-    ///
-    /// # Errors
-    /// [`StorageError::Locked`] if another process has it, [`StorageError::NewerFormat`] if a newer
-    /// version wrote it, else the file system's; the broker must not start then.
-    pub fn open(
-        fs: Arc<dyn FileSystem>,
-        path: &Path,
-        options: OpenOptions,
-    ) -> Result<Opened, StorageError> {
-        let fs = Arc::new(FailStopDirs::new(fs));
-        let dir = DataDir::open(fs, path, options.new_node_id)?;
-        let names = dir.topic_names()?;
-        let mut store = Self {
-            dir,
-            topics: BTreeMap::new(),
-            partitions: HashMap::new(),
-            journals: HashMap::new(),
-            unsynced: HashMap::new(),
-            last_key: 0,
-        };
-        let mut findings = Vec::new();
-        let mut topics = Vec::new();
-        for name in names {
-            topics.extend(store.open_topic(&name, &mut findings)?);
-        }
-        Ok(Opened {
-            store,
-            topics,
-            findings,
-        })
-    }
+/// What the commit log has done since this start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CommitLogStats {
+    /// Bytes written to it, padding included.
+    pub written_bytes: u64,
+    /// Times that its files were synced and a part of it used anew.
+    pub checkpoints: u64,
+    /// Whether it accepts nothing more: a write to it failed.
+    pub failed: bool,
+}
 
+impl Store {
     /// Who uses this data directory.
     #[must_use]
     pub fn identity(&self) -> NodeIdentity {
         self.dir.identity
+    }
+
+    /// What the commit log has done.
+    #[must_use]
+    pub fn commit_log_stats(&self) -> CommitLogStats {
+        CommitLogStats {
+            written_bytes: self.commit_log.written_bytes(),
+            checkpoints: self.commit_log.checkpoints(),
+            failed: self.commit_log.has_failed(),
+        }
+    }
+
+    /// What accepts nothing more; stays true while the store is used.
+    #[must_use]
+    pub fn failures(&self) -> StorageFailures {
+        self.files.failures().clone()
     }
 
     /// Bytes that may still be written where the data directory is.
@@ -136,8 +120,25 @@ impl Store {
             .context("measure", self.dir.path())
     }
 
-    /// Syncs whatever still waits for it and closes all files. Nothing depends on it: a crash
-    /// instead costs at most what the topics' durability allows.
+    /// A part of the commit log is full: the caller runs the checkpoint, best on another thread, and
+    /// gives it back to [`Store::finish_checkpoint`]. If it takes too long, the round that needs the
+    /// part does the same work itself.
+    pub fn take_checkpoint(&mut self) -> Option<Checkpoint> {
+        self.commit_log.take_checkpoint()
+    }
+
+    /// Takes back a checkpoint that ran.
+    ///
+    /// # Errors
+    /// The commit log cannot go on. That a file could not be synced is no such error: its owner
+    /// accepts nothing more, and what it holds stays in the commit log until the next start.
+    pub fn finish_checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), StorageError> {
+        self.commit_log.finish(checkpoint)
+    }
+
+    /// Syncs whatever still waits for it and closes all files. Nothing depends on it: a
+    /// crash instead costs the next start some time, and at most what the topics' durability
+    /// allows.
     ///
     /// # Errors
     /// The first sync that failed; the others were tried.
@@ -147,7 +148,32 @@ impl Store {
         for key in waiting {
             result = result.and(self.sync(key));
         }
+        result = result.and(self.commit_log.checkpoint_all());
+        // Otherwise the next start must replay what the commit log holds.
+        if result.is_ok() && !self.commit_log.has_failed() && !self.commit_log.keeps_parts() {
+            result = self.save_clean_stop();
+        }
         result
+    }
+
+    fn save_clean_stop(&self) -> Result<(), StorageError> {
+        let mut topics = Vec::with_capacity(self.topics.len());
+        for (name, topic) in &self.topics {
+            let keys = topic.partitions.iter();
+            let logs = keys.filter_map(|key| self.partitions.get(key));
+            let mut partitions = Vec::with_capacity(topic.partitions.len());
+            for open in logs {
+                open.log.save_index();
+                partitions.push(StoppedPartition::of(&open.log));
+            }
+            topics.push(StoppedTopic {
+                name,
+                incarnation: topic.incarnation,
+                partitions,
+            });
+        }
+        let start = self.dir.identity.broker_start;
+        clean_stop::save(&*self.dir.fs, &self.dir.clean_stop_path(), start, &topics)
     }
 
     fn next_key(&mut self) -> u64 {

@@ -10,8 +10,10 @@ pub enum Call {
     Create,
     /// Reading.
     Read,
-    /// Writing.
+    /// Writing; nothing is durable before a sync.
     Write,
+    /// Writing to a write-through file: durable when it succeeds.
+    WriteThrough,
     /// Syncing a file.
     Sync,
     /// Cutting or extending a file.

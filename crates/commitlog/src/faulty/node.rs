@@ -52,6 +52,19 @@ impl Change {
         }
     }
 
+    fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Write { at: a, bytes },
+                Self::Write {
+                    at: b,
+                    bytes: others,
+                },
+            ) => *a < b + others.len() && *b < a + bytes.len(),
+            _ => false,
+        }
+    }
+
     fn torn(&self, rng: &mut fastrand::Rng) -> Self {
         match self {
             Self::Write { at, bytes } => Self::Write {
@@ -104,8 +117,13 @@ impl FileNode {
             self.unsynced.iter_mut().for_each(|one| one.lost = true);
             return;
         }
-        let durable = self.unsynced.extract_if(.., |one| !one.lost);
-        durable.for_each(|one| one.change.apply(&mut self.synced));
+        let durable: Vec<_> = self.unsynced.extract_if(.., |one| !one.lost).collect();
+        for one in durable {
+            one.change.apply(&mut self.synced);
+            // What was written over later does not come back.
+            self.unsynced
+                .retain(|lost| !lost.change.overlaps(&one.change));
+        }
     }
 
     /// Lets the next sync make durable what a failed one lost.

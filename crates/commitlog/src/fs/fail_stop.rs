@@ -26,6 +26,10 @@ impl FileSystem for FailStopDirs {
         self.inner.open(path, mode)
     }
 
+    fn open_write_through(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        self.inner.open_write_through(path)
+    }
+
     fn file_len(&self, path: &Path) -> io::Result<u64> {
         self.inner.file_len(path)
     }

@@ -1,19 +1,22 @@
 //! Groups come and go. A group exists if and only if its journal in partition 0 does: that one is
 //! created last and removed first.
 
+use super::opening::Opening;
 use super::{JournalKey, OpenJournal, Store};
 use crate::error::{Context, StorageError};
-use crate::journal::{self, Journal, Progress};
+use crate::journal::{self, Journal, JournalIdentity, Progress, ReadJournal};
 use crate::recovery::Finding;
 use std::io;
-use std::path::PathBuf;
-use weir_types::{GroupName, Offset, PartitionId, TopicName};
+use std::path::Path;
+use weir_types::{GroupName, Incarnation, Offset, PartitionId, TopicName};
 
 /// A group as the store opened it.
 #[derive(Clone, Debug)]
 pub struct GroupProgress {
     /// Its name.
     pub group: GroupName,
+    /// Tells it from an earlier one of its name.
+    pub incarnation: Incarnation,
     /// Its journals and what they say, in order of partition.
     pub partitions: Vec<(JournalKey, Progress)>,
 }
@@ -21,6 +24,7 @@ pub struct GroupProgress {
 /// A group's journals before the store has taken them into its care.
 pub(super) struct FoundGroup {
     group: GroupName,
+    incarnation: Incarnation,
     journals: Vec<(Journal, Progress)>,
 }
 
@@ -46,6 +50,7 @@ impl Store {
         &mut self,
         topic: &TopicName,
         group: &GroupName,
+        incarnation: Incarnation,
         starts: &[Offset],
     ) -> Result<GroupProgress, StorageError> {
         let open = self.topic(topic)?;
@@ -60,7 +65,11 @@ impl Store {
         for (id, &start) in places.into_iter().rev() {
             let dir = self.dir.groups_dir(topic, id);
             let path = dir.join(journal::file_name(group));
-            journals.push(Journal::create(self.dir.fs.clone(), path, start)?);
+            let identity = JournalIdentity {
+                number: self.journal_numbers.next(),
+                group: incarnation,
+            };
+            journals.push(Journal::create(self.files.clone(), &path, identity, start)?);
             self.dir.fs.sync_dir(&dir).context("sync", &dir)?;
         }
         journals.reverse();
@@ -68,6 +77,7 @@ impl Store {
             topic,
             FoundGroup {
                 group: group.clone(),
+                incarnation,
                 journals,
             },
         ))
@@ -102,13 +112,15 @@ impl Store {
     }
 
     /// Opens the journals of every group of a topic.
-    pub(super) fn open_journals(
-        &self,
-        topic: &TopicName,
-        partitions: u32,
+    pub(super) fn open_groups(
+        &mut self,
+        topic: &Opening<'_>,
         findings: &mut Vec<Finding>,
     ) -> Result<Vec<FoundGroup>, StorageError> {
-        let first = self.dir.groups_dir(topic, PartitionId(0));
+        if !topic.is_settled() {
+            self.settle_entries(topic)?;
+        }
+        let first = self.dir.groups_dir(topic.name, PartitionId(0));
         let names = match self.dir.fs.read_dir(&first) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
             result => result.context("list", &first)?,
@@ -118,44 +130,99 @@ impl Store {
             .filter_map(|(name, _)| journal::group_of(name))
             .collect();
         groups.sort_unstable();
-        let open = |group| self.open_group(topic, group, partitions, findings);
+        let open = |group| self.open_group(topic, group, findings);
         groups.into_iter().map(open).collect()
     }
 
+    /// A file that a killed broker created may be there without its entry being durable; what is
+    /// about to be acknowledged in it must not disappear with it.
+    fn settle_entries(&self, topic: &Opening<'_>) -> Result<(), StorageError> {
+        let fs = &self.dir.fs;
+        let dir = self.dir.topic_dir(topic.name);
+        fs.sync_dir(&dir).context("sync", &dir)?;
+        for id in (0..topic.partitions).map(PartitionId) {
+            let groups = self.dir.groups_dir(topic.name, id);
+            match fs.sync_dir(&groups) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                result => result.context("sync", &groups)?,
+            }
+        }
+        Ok(())
+    }
+
     fn open_group(
-        &self,
-        topic: &TopicName,
+        &mut self,
+        topic: &Opening<'_>,
         group: GroupName,
-        partitions: u32,
         findings: &mut Vec<Finding>,
     ) -> Result<FoundGroup, StorageError> {
-        let mut journals = Vec::new();
-        for id in (0..partitions).map(PartitionId) {
-            let path = self
-                .dir
-                .groups_dir(topic, id)
-                .join(journal::file_name(&group));
-            let opened = match Journal::open(self.dir.fs.clone(), path.clone(), findings) {
+        let mut found = Vec::new();
+        for id in (0..topic.partitions).map(PartitionId) {
+            let dir = self.dir.groups_dir(topic.name, id);
+            let path = dir.join(journal::file_name(&group));
+            let read = match ReadJournal::open(&*self.dir.fs, &path, findings) {
                 // A lost journal costs redelivery, never a message.
                 Err(StorageError::Io { source, .. })
                     if source.kind() == io::ErrorKind::NotFound =>
                 {
-                    self.replace_lost_journal(topic, id, path)
+                    None
                 }
-                result => result,
+                result => Some(result?),
             };
-            journals.push(opened?);
+            found.push((id, path, read));
         }
-        Ok(FoundGroup { group, journals })
+        let mut known = found
+            .iter()
+            .filter_map(|(_, _, read)| read.as_ref()?.identity);
+        let incarnation = match known.next() {
+            Some(identity) => identity.group,
+            // No journal says it: a new one makes old receipts void, which costs redelivery.
+            None => Incarnation(self.journal_numbers.next().0),
+        };
+        let mut journals = Vec::with_capacity(found.len());
+        for (id, path, read) in found {
+            let opened = match read {
+                Some(read) => self.take_journal(topic, &path, incarnation, read)?,
+                None => self.replace_lost_journal(topic.name, id, &path, incarnation)?,
+            };
+            journals.push(opened);
+        }
+        Ok(FoundGroup {
+            group,
+            incarnation,
+            journals,
+        })
+    }
+
+    fn take_journal(
+        &mut self,
+        topic: &Opening<'_>,
+        path: &Path,
+        incarnation: Incarnation,
+        read: ReadJournal,
+    ) -> Result<(Journal, Progress), StorageError> {
+        let identity = read.identity.unwrap_or_else(|| JournalIdentity {
+            number: self.journal_numbers.next(),
+            group: incarnation,
+        });
+        let mut journal = Journal::resume(self.files.clone(), path, identity, &read);
+        if read.identity.is_none() {
+            // Its number is unknown, and the commit log needs one that only this file has.
+            journal.compact(&mut self.journal_numbers)?;
+        } else if !topic.is_settled() {
+            journal.settle()?;
+        }
+        Ok((journal, read.progress))
     }
 
     fn replace_lost_journal(
-        &self,
+        &mut self,
         topic: &TopicName,
         id: PartitionId,
-        path: PathBuf,
+        path: &Path,
+        incarnation: Incarnation,
     ) -> Result<(Journal, Progress), StorageError> {
-        let fs = &self.dir.fs;
+        let fs = self.dir.fs.clone();
         let (partition_dir, dir) = (
             self.dir.partition_dir(topic, id),
             self.dir.groups_dir(topic, id),
@@ -163,7 +230,11 @@ impl Store {
         fs.create_dir(&dir).context("create", &dir)?;
         fs.sync_dir(&partition_dir)
             .context("sync", &partition_dir)?;
-        let created = Journal::create(fs.clone(), path, Offset::ZERO)?;
+        let identity = JournalIdentity {
+            number: self.journal_numbers.next(),
+            group: incarnation,
+        };
+        let created = Journal::create(self.files.clone(), path, identity, Offset::ZERO)?;
         fs.sync_dir(&dir).context("sync", &dir)?;
         Ok(created)
     }
@@ -190,6 +261,7 @@ impl Store {
         }
         GroupProgress {
             group: found.group,
+            incarnation: found.incarnation,
             partitions,
         }
     }

@@ -1,12 +1,23 @@
 //! A round: what arrived together becomes durable together.
 
 use super::{JournalKey, OpenJournal, OpenPartition, PartitionKey, Store};
+use crate::commit_log::Addition;
 use crate::error::StorageError;
 use crate::journal::JournalEntry;
+use crate::open_files::LogFile;
 use crate::record::RecordDraft;
-use std::collections::{HashMap, HashSet};
+use crate::written::Written;
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 use weir_types::{Durability, Offset, Timestamp};
+
+/// More than this for one file goes straight to it: written once instead of twice, and one more
+/// sync is no great matter then.
+const DIRECT_ABOVE_BYTES: usize = 256 * 1024;
+/// Buffers that are kept for the next rounds, and how large they may be.
+const SPARE_BUFFERS: usize = 64;
+const SPARE_BUFFER_BYTES: usize = 512 * 1024;
 
 /// One thing to make durable.
 #[derive(Clone, Debug)]
@@ -95,102 +106,210 @@ impl Operation {
     }
 }
 
+/// What a round has written, by what makes it durable.
+#[derive(Default)]
+struct RoundFiles {
+    logged: Vec<(FileKey, Written)>,
+    direct: Vec<(FileKey, Written)>,
+    later: Vec<(FileKey, Written, SyncDue)>,
+    failed: HashMap<FileKey, StorageError>,
+}
+
 impl Store {
     /// Makes a round of operations durable, each as its topic's settings ask, and shows appended
     /// records to readers. Returns what became of each, in the same order.
     ///
-    /// Operations on different files do not share their fate: a failing file fails what was meant
-    /// for it. Everything written to one file goes with one write and one sync.
+    /// Everything goes into the plain files through the page cache, one write a file, and is made
+    /// durable by one write to the commit log; what is large goes straight to its file and is
+    /// synced there. Operations on different files do not share the fate of their plain files.
     pub fn commit_round(
         &mut self,
         operations: &[Operation],
         now: Timestamp,
     ) -> Vec<Result<Outcome, StorageError>> {
-        let staged: Vec<_> = operations
+        let mut touched = Vec::new();
+        let mut outcomes: Vec<_> = operations
             .iter()
-            .map(|op| (op.file(), self.stage(op, now)))
+            .map(|operation| self.stage(operation, now, &mut touched))
             .collect();
-        let mut seen = HashSet::new();
-        let files = staged
-            .iter()
-            .filter(|(_, result)| result.is_ok())
-            .map(|(file, _)| *file);
-        let files: Vec<FileKey> = files.filter(|file| seen.insert(*file)).collect();
-        let mut failed = HashMap::new();
-        for file in files {
-            if let Err(error) = self.commit_file(file, now) {
-                failed.insert(file, error);
+        let mut round = self.write_all(touched, now);
+        self.log_all(&mut round);
+        self.sync_all(&mut round);
+        self.publish_all(&mut round);
+        if !round.failed.is_empty() {
+            for (operation, outcome) in operations.iter().zip(&mut outcomes) {
+                if let Some(error) = round.failed.get(&operation.file())
+                    && outcome.is_ok()
+                {
+                    *outcome = Err(error.again());
+                }
             }
         }
-        let outcome = |(file, result): (FileKey, Result<Outcome, StorageError>)| {
-            failed.get(&file).map_or(result, |error| Err(error.again()))
-        };
-        staged.into_iter().map(outcome).collect()
+        outcomes
     }
 
-    fn stage(&mut self, operation: &Operation, now: Timestamp) -> Result<Outcome, StorageError> {
-        match operation {
+    fn stage(
+        &mut self,
+        operation: &Operation,
+        now: Timestamp,
+        touched: &mut Vec<FileKey>,
+    ) -> Result<Outcome, StorageError> {
+        let spare = &mut self.spare_buffers;
+        let lines = || spare.pop().unwrap_or_default();
+        let (outcome, first) = match operation {
             Operation::Append { partition, records } => {
-                let open = self
-                    .partitions
-                    .get_mut(partition)
-                    .ok_or(StorageError::Gone)?;
-                open.log.stage(records, now).map(Outcome::Appended)
+                let open = self.partitions.get_mut(partition);
+                let open = open.ok_or(StorageError::Gone)?;
+                if open.settings.durability == Durability::Fsync {
+                    self.commit_log.check_accepts()?;
+                }
+                let (appended, first) = open.log.stage(records, now, lines)?;
+                (Outcome::Appended(appended), first)
             }
             Operation::Journal { journal, entry } => {
                 let open = self.journals.get_mut(journal).ok_or(StorageError::Gone)?;
-                open.journal.stage(entry).map(|()| Outcome::Journaled)
-            }
-        }
-    }
-
-    fn commit_file(&mut self, file: FileKey, now: Timestamp) -> Result<(), StorageError> {
-        let durability = self.write(file)?;
-        match durability {
-            Durability::Fsync => self.sync(file)?,
-            Durability::Interval(interval) => {
-                let due = SyncDue::After {
-                    written_at: now,
-                    interval,
-                };
-                let waiting = self.unsynced.entry(file).or_insert(due);
-                if *waiting == SyncDue::AtClosing {
-                    *waiting = due;
+                if open.settings.durability == Durability::Fsync {
+                    self.commit_log.check_accepts()?;
                 }
+                (Outcome::Journaled, open.journal.stage(entry, lines)?)
             }
-            Durability::Os => {
-                self.unsynced.entry(file).or_insert(SyncDue::AtClosing);
-            }
+        };
+        if first {
+            touched.push(operation.file());
         }
-        if let FileKey::Partition(key) = file
-            && let Some(open) = self.partitions.get_mut(&key)
-        {
-            open.log.publish();
-        }
-        Ok(())
+        Ok(outcome)
     }
 
-    fn write(&mut self, file: FileKey) -> Result<Durability, StorageError> {
+    /// Through the page cache into the plain files.
+    fn write_all(&mut self, touched: Vec<FileKey>, now: Timestamp) -> RoundFiles {
+        let mut round = RoundFiles::default();
+        for key in touched {
+            match self.write(key) {
+                Err(error) => {
+                    round.failed.insert(key, error);
+                }
+                Ok((written, Durability::Interval(interval))) => {
+                    let written_at = now;
+                    let due = SyncDue::After {
+                        written_at,
+                        interval,
+                    };
+                    round.later.push((key, written, due));
+                }
+                Ok((written, Durability::Os)) => {
+                    round.later.push((key, written, SyncDue::AtClosing));
+                }
+                Ok((written, Durability::Fsync)) if written.lines.len() > DIRECT_ABOVE_BYTES => {
+                    round.direct.push((key, written));
+                }
+                Ok((written, Durability::Fsync)) => round.logged.push((key, written)),
+            }
+        }
+        round
+    }
+
+    fn write(&mut self, file: FileKey) -> Result<(Written, Durability), StorageError> {
         match file {
             FileKey::Partition(key) => {
-                let OpenPartition { log, settings } =
-                    self.partitions.get_mut(&key).ok_or(StorageError::Gone)?;
-                log.write(settings).map(|()| settings.durability)
+                let open = self.partitions.get_mut(&key).ok_or(StorageError::Gone)?;
+                let OpenPartition { log, settings } = open;
+                Ok((log.write(settings)?, settings.durability))
             }
             FileKey::Journal(key) => {
-                let OpenJournal { journal, settings } =
-                    self.journals.get_mut(&key).ok_or(StorageError::Gone)?;
-                journal.write().map(|()| settings.durability)
+                let open = self.journals.get_mut(&key).ok_or(StorageError::Gone)?;
+                let OpenJournal { journal, settings } = open;
+                Ok((journal.write()?, settings.durability))
             }
         }
     }
 
-    pub(super) fn sync(&mut self, file: FileKey) -> Result<(), StorageError> {
-        match file {
-            FileKey::Partition(key) => self.partitions.get_mut(&key).map(|open| open.log.sync()),
-            FileKey::Journal(key) => self.journals.get_mut(&key).map(|open| open.journal.sync()),
+    /// One write for all that is not large.
+    fn log_all(&mut self, round: &mut RoundFiles) {
+        let additions: Vec<Addition<'_>> = round
+            .logged
+            .iter()
+            .map(|(_, written)| written.addition())
+            .collect();
+        let (durable, result) = self.commit_log.append(&additions);
+        let Err(error) = result else {
+            return;
+        };
+        for (key, written) in round.logged.split_off(durable) {
+            match self.commit_log.has_failed() {
+                // Nobody knows whether it is on the disk.
+                true => written.file.fail(&self.files),
+                false => self.take_back(key, &written),
+            }
+            round.failed.insert(key, error.again());
         }
-        .unwrap_or(Ok(()))
+    }
+
+    fn take_back(&mut self, file: FileKey, written: &Written) {
+        match file {
+            FileKey::Partition(key) => {
+                if let Some(open) = self.partitions.get_mut(&key) {
+                    open.log.take_back(written);
+                }
+            }
+            FileKey::Journal(key) => {
+                if let Some(open) = self.journals.get_mut(&key) {
+                    open.journal.take_back(written);
+                }
+            }
+        }
+    }
+
+    /// Syncs what went straight to its file, and notes what is synced later.
+    fn sync_all(&mut self, round: &mut RoundFiles) {
+        let failed = &mut round.failed;
+        round.direct.retain(|(key, written)| {
+            let synced = written.file.sync(&self.files);
+            synced.map_err(|error| failed.insert(*key, error)).is_ok()
+        });
+        for (key, written, due) in &round.later {
+            written.file.mark_unsynced(LogFile::UNLOGGED);
+            let waiting = self.unsynced.entry(*key).or_insert(*due);
+            if *waiting == SyncDue::AtClosing {
+                *waiting = *due;
+            }
+        }
+    }
+
+    fn publish_all(&mut self, round: &mut RoundFiles) {
+        let later = round
+            .later
+            .drain(..)
+            .map(|(key, written, _)| (key, written));
+        let written = round.logged.drain(..).chain(round.direct.drain(..));
+        for (key, mut written) in written.chain(later) {
+            if let FileKey::Partition(key) = key
+                && let Some(open) = self.partitions.get_mut(&key)
+            {
+                open.log.publish(&written);
+            }
+            let roomy = written.lines.capacity() <= SPARE_BUFFER_BYTES;
+            if roomy && self.spare_buffers.len() < SPARE_BUFFERS {
+                written.lines.clear();
+                self.spare_buffers.push(written.lines);
+            }
+        }
+    }
+
+    /// The file that is written to at the moment.
+    fn log_file(&self, file: FileKey) -> Option<Arc<LogFile>> {
+        match file {
+            FileKey::Partition(key) => self.partitions.get(&key)?.log.file(),
+            FileKey::Journal(key) => Some(self.journals.get(&key)?.journal.file().clone()),
+        }
+    }
+
+    pub(super) fn sync(&mut self, key: FileKey) -> Result<(), StorageError> {
+        let Some(file) = self.log_file(key) else {
+            return Ok(());
+        };
+        file.sync(&self.files)?;
+        file.clear_unsynced(LogFile::UNLOGGED);
+        Ok(())
     }
 
     /// When the next file with durability `interval` has to be synced.

@@ -5,12 +5,10 @@ use super::{GroupProgress, JournalKey, OpenPartition, OpenTopic, PartitionKey, S
 use crate::error::{Context, StorageError};
 use crate::partition_log::PartitionLog;
 use crate::reader::PartitionReader;
-use crate::recovery::Finding;
 use crate::topic::TopicFile;
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::Arc;
-use weir_types::{Incarnation, Offset, PartitionId, Timestamp, TopicName, TopicSettings};
+use weir_types::{Durability, Incarnation, PartitionId, Timestamp, TopicName, TopicSettings};
 
 /// A topic as the store opened it.
 #[derive(Clone, Debug)]
@@ -80,7 +78,7 @@ impl Store {
             fs.sync_dir(&dir).context("sync", &dir)?;
         }
         let ids = (0..file.settings.partitions).map(PartitionId);
-        let logs = ids.map(|id| self.create_partition(name, id));
+        let logs = ids.map(|id| self.create_partition(name, file.incarnation, id));
         let logs = logs.collect::<Result<Vec<_>, _>>()?;
         fs.sync_dir(&dir).context("sync", &dir)?;
         // Not before that is durable: only now the directory is a topic.
@@ -106,70 +104,27 @@ impl Store {
     fn create_partition(
         &self,
         topic: &TopicName,
+        incarnation: Incarnation,
         id: PartitionId,
     ) -> Result<PartitionLog, StorageError> {
         let fs = &self.dir.fs;
         let dir = self.dir.partition_dir(topic, id);
         // What a crashed attempt left would look like records of ours.
         fs.remove_dir_all(&dir).context("remove", &dir)?;
-        let log = PartitionLog::create(fs.clone(), dir.clone(), id)?;
+        let log = PartitionLog::create(&self.files, &dir, incarnation, id)?;
         let groups = self.dir.groups_dir(topic, id);
         fs.create_dir(&groups).context("create", &groups)?;
         fs.sync_dir(&dir).context("sync", &dir)?;
         Ok(log)
     }
 
-    pub(super) fn open_topic(
-        &mut self,
-        name: &TopicName,
-        findings: &mut Vec<Finding>,
-    ) -> Result<Option<TopicFiles>, StorageError> {
-        let Some(file) = TopicFile::read(&*self.dir.fs, &self.dir.topic_dir(name))? else {
-            return Ok(None);
-        };
-        self.settle_entries(name, file.settings.partitions)?;
-        let groups = self.open_journals(name, file.settings.partitions, findings)?;
-        let mut logs = Vec::new();
-        for id in (0..file.settings.partitions).map(PartitionId) {
-            let seen = groups.iter().map(|group| group.end_in(id)).max();
-            let dir = self.dir.partition_dir(name, id);
-            let above = seen.unwrap_or(Offset::ZERO);
-            logs.push(PartitionLog::open(
-                self.dir.fs.clone(),
-                dir,
-                id,
-                above,
-                findings,
-            )?);
-        }
-        let mut files = self.adopt(name.clone(), file, logs);
-        files.groups = groups
-            .into_iter()
-            .map(|group| self.adopt_group(name, group))
-            .collect();
-        Ok(Some(files))
-    }
-
-    /// A file that a killed broker created may be there without its entry being durable; what is
-    /// about to be acknowledged in it must not disappear with it.
-    fn settle_entries(&self, topic: &TopicName, partitions: u32) -> Result<(), StorageError> {
-        let fs = &self.dir.fs;
-        let dir = self.dir.topic_dir(topic);
-        fs.sync_dir(&dir).context("sync", &dir)?;
-        for id in (0..partitions).map(PartitionId) {
-            let dir = self.dir.partition_dir(topic, id);
-            fs.sync_dir(&dir).context("sync", &dir)?;
-            let groups = self.dir.groups_dir(topic, id);
-            match fs.sync_dir(&groups) {
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                result => result.context("sync", &groups)?,
-            }
-        }
-        Ok(())
-    }
-
     /// Takes the partitions of a topic into the store's care.
-    fn adopt(&mut self, name: TopicName, file: TopicFile, logs: Vec<PartitionLog>) -> TopicFiles {
+    pub(super) fn adopt(
+        &mut self,
+        name: TopicName,
+        file: TopicFile,
+        logs: Vec<PartitionLog>,
+    ) -> TopicFiles {
         let settings = Arc::new(file.settings.clone());
         let mut partitions = Vec::new();
         for log in logs {
@@ -211,6 +166,9 @@ impl Store {
         name: &TopicName,
         mut settings: TopicSettings,
     ) -> Result<(), StorageError> {
+        if settings.durability == Durability::Fsync {
+            self.sync_topic(name)?;
+        }
         let topic = self.topic(name)?;
         settings.partitions = topic.settings.partitions;
         let file = TopicFile {
@@ -232,6 +190,20 @@ impl Store {
         for key in topic.groups.values().flatten() {
             if let Some(open) = self.journals.get_mut(key) {
                 open.settings = settings.clone();
+            }
+        }
+        Ok(())
+    }
+
+    /// Syncs what is in no commit log: from now on, what is there counts as durable.
+    fn sync_topic(&mut self, name: &TopicName) -> Result<(), StorageError> {
+        let topic = self.topic(name)?;
+        let partitions = topic.partitions.iter().copied().map(FileKey::Partition);
+        let journals = topic.groups.values().flatten().copied();
+        let files: Vec<_> = partitions.chain(journals.map(FileKey::Journal)).collect();
+        for file in files {
+            if self.unsynced.remove(&file).is_some() {
+                self.sync(file)?;
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::{OpenPartition, PartitionKey, Store};
 use crate::error::StorageError;
-use crate::retention;
+use crate::retention::{self, Expiry};
 use weir_types::{Offset, Timestamp, TopicName};
 
 impl Store {
@@ -20,11 +20,10 @@ impl Store {
             };
             let reader = open.log.reader().clone();
             let log_start = reader.log_start_offset();
-            open.log.roll_for_purge()?;
-            let dir = self.dir.partition_dir(name, reader.id());
-            let sealed = reader.segments().len() - 1;
-            let new_start = retention::trim(&*self.dir.fs, &dir, &reader, sealed)?;
-            records += new_start.since(log_start);
+            open.log.roll_for_purge(open.settings.durability)?;
+            let sealed = reader.segments()?.len() - 1;
+            retention::trim(&reader, sealed)?;
+            records += reader.log_start_offset().since(log_start);
         }
         Ok(records)
     }
@@ -47,12 +46,12 @@ impl Store {
         let mut trimmed = Ok(0);
         for (id, key) in keys.into_iter().enumerate() {
             let floor = floors.get(id).copied();
-            let more = self.maintain_partition(name, key, floor, now);
+            let more = self.maintain_partition(key, floor, now);
             trimmed = trimmed.and_then(|records| more.map(|more| records + more));
         }
         for key in journals {
             if let Some(open) = self.journals.get_mut(&key) {
-                let compacted = open.journal.compact_if_grown();
+                let compacted = open.journal.compact_if_grown(&mut self.journal_numbers);
                 trimmed = trimmed.and_then(|records| compacted.map(|()| records));
             }
         }
@@ -61,7 +60,6 @@ impl Store {
 
     fn maintain_partition(
         &mut self,
-        topic: &TopicName,
         key: PartitionKey,
         floor: Option<Offset>,
         now: Timestamp,
@@ -72,9 +70,16 @@ impl Store {
         let rolled = log.roll_if_aged(settings, now);
         let reader = log.reader();
         let before = reader.log_start_offset();
-        let dir = self.dir.partition_dir(topic, reader.id());
-        let newest = log.last_timestamp();
-        retention::apply(&*self.dir.fs, &dir, reader, settings, floor, newest, now)?;
+        if before == log.tail().active_base {
+            return rolled.map(|()| 0); // Nothing but the last segment, which is never trimmed.
+        }
+        let expiry = Expiry {
+            settings,
+            floor,
+            newest: log.tail().last_timestamp,
+            now,
+        };
+        expiry.apply(reader)?;
         rolled.map(|()| reader.log_start_offset().since(before))
     }
 }

@@ -35,7 +35,12 @@ fn the_real_disk_keeps_records_groups_and_topics() {
         .create_topic(&topic("t"), settings(2, 150), Incarnation(1), NOW)
         .unwrap();
     let group = store
-        .create_group(&topic("t"), &crate::rig::group("g/ü"), &[Offset(0); 2])
+        .create_group(
+            &topic("t"),
+            &crate::rig::group("g/ü"),
+            Incarnation(5),
+            &[Offset(0); 2],
+        )
         .unwrap();
     for payload in ["1", "2", "3"] {
         try_append(&mut store, files.partitions[1].0, &[payload], NOW).unwrap();

@@ -1,7 +1,8 @@
 //! One test for each way in which the disk can refuse.
 
 use crate::rig::{
-    NOW, Rig, append_op, draft, finished, group, pairs, settings, topic, try_append, try_journal,
+    NOW, Rig, append_op, contents, draft, finished, group, pairs, settings, topic, try_append,
+    try_journal,
 };
 use std::io;
 use weir_commitlog::faulty::{Call, Fault};
@@ -61,12 +62,20 @@ fn a_full_disk_is_reported_as_full_and_appends_go_on_once_there_is_room() {
     assert_eq!(rig.reopen().contents(0), pairs(&[(0, "1"), (1, "3")]));
 }
 
+/// Syncs of plain files only happen at a checkpoint, or where much is written at once.
+fn large() -> String {
+    format!("\"{}\"", "x".repeat(300_000))
+}
+
 #[test]
 fn a_failed_sync_stops_its_partition_and_no_other() {
     let mut rig = Rig::with(settings(2, 1 << 20));
     rig.disk
         .fail(Fault::on(Call::Sync).path("partition-0").once());
-    let round = [append_op(rig.key(0), &["1"]), append_op(rig.key(1), &["2"])];
+    let round = [
+        append_op(rig.key(0), &[&large()]),
+        append_op(rig.key(1), &["2"]),
+    ];
     let outcomes = rig.commit_round(&round, NOW);
     assert!(outcomes[0].is_err() && outcomes[1].is_ok(), "{outcomes:?}");
     assert!(
@@ -74,11 +83,80 @@ fn a_failed_sync_stops_its_partition_and_no_other() {
         "nothing unacknowledged is shown"
     );
     assert!(rig.reader(0).has_failed() && !rig.reader(1).has_failed());
+    let failed = rig.failures().paths();
+    assert!(
+        failed
+            .iter()
+            .all(|path| path.ends_with("partition-0/00000000000000000000.log"))
+    );
+    assert_eq!(failed.len(), 1);
     assert!(is_fail_stopped(&rig.try_append(0, &["3"])));
     rig.try_append(1, &["4"]).unwrap();
     let mut reopened = Rig::on(rig.disk.cut_power(&mut fastrand::Rng::with_seed(1)));
     assert_eq!(reopened.contents(1), pairs(&[(0, "2"), (1, "4")]));
     reopened.append(&["5"]);
+}
+
+#[test]
+fn a_failed_write_to_the_commit_log_stops_all_that_depends_on_it_and_nothing_else() {
+    let mut rig = Rig::new();
+    let os = weir_types::TopicSettings {
+        durability: weir_types::Durability::Os,
+        ..settings(1, 1 << 20)
+    };
+    let relaxed = rig.create_topic(&topic("os"), os, Incarnation(2), NOW);
+    let relaxed = relaxed.unwrap().partitions[0].0;
+    rig.append(&["1"]);
+    rig.disk.fail(Fault::on(Call::WriteThrough).once());
+    rig.try_append(0, &["2"]).unwrap_err();
+    assert!(rig.commit_log_stats().failed);
+    assert!(is_fail_stopped(&rig.try_append(0, &["3"])));
+    assert!(is_fail_stopped(&rig.try_append(0, &[&large()])));
+    assert_eq!(rig.contents(0), pairs(&[(0, "1")]), "reads go on");
+    try_append(&mut rig, relaxed, &["4"], NOW).unwrap();
+    let failed = rig.failures().paths();
+    assert!(
+        failed.iter().any(|path| path.ends_with("__weir/commit-0")),
+        "{failed:?}"
+    );
+    for seed in 0..50 {
+        let found = rig.disk.cut_power(&mut fastrand::Rng::with_seed(seed));
+        let found = Rig::on(found);
+        let (_, reader) = &found.opened.topics[1].partitions[0];
+        assert_eq!(contents(reader)[..1], pairs(&[(0, "1")]), "seed {seed}");
+    }
+}
+
+#[test]
+fn what_a_failed_checkpoint_left_behind_is_in_the_commit_log_at_the_next_start() {
+    let mut rig = Rig::with(settings(2, 1 << 20));
+    rig.disk
+        .fail(Fault::on(Call::Sync).path("partition-0").once());
+    let mut acknowledged = 0;
+    // Many turns of the commit log: its parts would be used anew many times.
+    for _ in 0..300 {
+        acknowledged += u64::from(rig.try_append(0, &["1"]).is_ok());
+        rig.try_append(1, &["2"]).unwrap();
+    }
+    assert!(rig.reader(0).has_failed() && acknowledged < 300);
+    for seed in 0..50 {
+        let found = rig.disk.cut_power(&mut fastrand::Rng::with_seed(seed));
+        let mut reopened = Rig::on(found);
+        assert_eq!(
+            reopened.contents(0).len() as u64,
+            acknowledged,
+            "seed {seed}"
+        );
+        assert_eq!(reopened.contents(1).len(), 300, "seed {seed}");
+        reopened.append(&["3"]);
+        let parts = reopened.disk.files().into_iter();
+        let parts = parts.filter(|path| path.to_string_lossy().contains("__weir/commit-"));
+        assert_eq!(
+            parts.count(),
+            2,
+            "what was kept is removed when it is replayed"
+        );
+    }
 }
 
 #[test]
@@ -188,7 +266,8 @@ fn journals_fail_like_partitions_each_for_itself() {
     try_journal(&mut rig, g, finished(0, 1)).unwrap_err();
     try_journal(&mut rig, g, finished(0, 1)).unwrap();
     rig.disk
-        .fail(Fault::on(Call::Sync).path("g.journal").once());
+        .fail(Fault::on(Call::Write).path("g.journal").once());
+    rig.disk.fail(Fault::on(Call::SetLen).once());
     try_journal(&mut rig, g, finished(1, 2)).unwrap_err();
     assert!(is_fail_stopped(&try_journal(&mut rig, g, finished(1, 2))));
     try_journal(&mut rig, h, finished(0, 3)).unwrap();
@@ -241,7 +320,7 @@ fn maintenance_goes_on_behind_a_stopped_partition() {
     }
     rig.disk
         .fail(Fault::on(Call::Sync).path("partition-0").once());
-    rig.try_append(0, &["2"]).unwrap_err();
+    rig.try_append(0, &[&large()]).unwrap_err();
     let later = NOW.plus(std::time::Duration::from_secs(30 * 86_400));
     rig.maintain_topic(&topic("t"), &[], later).unwrap_err();
     assert_eq!(rig.reader(1).log_start_offset(), Offset(1));
@@ -275,5 +354,8 @@ fn operations_on_what_was_deleted_are_gone() {
         records: vec![draft("1")],
     };
     assert_eq!(rig.commit_round(&[operation], NOW).len(), 1);
-    assert!(rig.create_group(&topic("t"), &group("g"), &[]).is_err());
+    assert!(
+        rig.create_group(&topic("t"), &group("g"), Incarnation(6), &[])
+            .is_err()
+    );
 }

@@ -2,7 +2,7 @@
 
 use crate::rig::{NOW, Rig, finished, group, settings, topic};
 use weir_commitlog::{FindingKind, JournalEntry, Progress, Returned, StorageError};
-use weir_types::{Offset, Timestamp};
+use weir_types::{Incarnation, Offset, Timestamp};
 
 fn committed(offset: u64) -> JournalEntry {
     JournalEntry {
@@ -96,7 +96,7 @@ fn a_torn_journal_costs_redelivery_only() {
     let path = "data/t/partition-0/groups/g.journal";
     let content = rig.disk.content(path).unwrap();
     for cut in 0..=content.len() {
-        let disk = rig.disk.kill();
+        let disk = rig.killed_without_commit_log();
         disk.set_content(path, &content[..cut]).unwrap();
         let mut torn = Rig::on(disk);
         let progress = torn.progress("g").remove(0);
@@ -117,7 +117,7 @@ fn damage_in_a_journal_costs_redelivery_only_and_is_found() {
         for mask in [1, 0x80, content[at], content[at] ^ b'\n'] {
             let mut damaged = content.clone();
             damaged[at] ^= mask;
-            let disk = rig.disk.kill();
+            let disk = rig.killed_without_commit_log();
             disk.set_content(path, &damaged).unwrap();
             let reopened = Rig::on(disk);
             let progress = reopened.progress("g").remove(0);
@@ -200,12 +200,17 @@ fn a_deleted_group_is_gone_and_a_new_one_of_its_name_begins_anew() {
     let mut rig = rig_with_records(2);
     let journals = rig.new_group("g");
     rig.journal(journals[1], finished(0, 9));
-    let again = rig.create_group(&topic("t"), &group("g"), &[Offset(0); 2]);
+    let again = rig.create_group(&topic("t"), &group("g"), Incarnation(6), &[Offset(0); 2]);
     assert!(matches!(again, Err(StorageError::GroupExists { .. })));
     rig.delete_group(&topic("t"), &group("g")).unwrap();
     assert!(rig.reopen().progress("g").is_empty());
-    rig.create_group(&topic("t"), &group("g"), &[Offset(3), Offset(4)])
-        .unwrap();
+    rig.create_group(
+        &topic("t"),
+        &group("g"),
+        Incarnation(6),
+        &[Offset(3), Offset(4)],
+    )
+    .unwrap();
     let committed: Vec<_> = rig
         .reopen()
         .progress("g")

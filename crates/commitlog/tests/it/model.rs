@@ -186,10 +186,12 @@ impl World {
         } else {
             let start = |log: &ModelPartition| Offset(random % (log.used_below + 1));
             let starts: Vec<Offset> = model.partitions.iter().map(start).collect();
-            let created = self
-                .opened
-                .store
-                .create_group(&topic(name), &group(chosen), &starts)?;
+            let created = self.opened.store.create_group(
+                &topic(name),
+                &group(chosen),
+                Incarnation(random),
+                &starts,
+            )?;
             let at_start = |(_, progress): &(_, Progress)| vec![progress.clone()];
             let progress = created.partitions.iter().map(at_start).collect();
             self.files(name).groups.push(created);

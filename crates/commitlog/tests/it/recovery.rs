@@ -9,7 +9,7 @@ const PAYLOADS: [&str; 4] = ["\"first\"", "{\"a\":2}", "[3]", "\"fourth\""];
 
 /// A disk whose only segment holds `content`.
 fn with_segment(rig: &Rig, content: &[u8]) -> Rig {
-    let disk = rig.disk.kill();
+    let disk = rig.killed_without_commit_log();
     disk.set_content(rig.segment(), content).unwrap();
     Rig::on(disk)
 }
@@ -193,7 +193,7 @@ fn any_damaged_byte_of_a_sealed_segment_costs_only_its_lines() {
     let sealed = rig.segment();
     rig.append(&["\"later\""]);
     for (what, at, damaged) in damages(&content) {
-        let disk = rig.disk.kill();
+        let disk = rig.killed_without_commit_log();
         disk.set_content(&sealed, &damaged).unwrap();
         let reader = Rig::on(disk).reader(0);
         let all = crate::rig::contents(&reader);

@@ -46,7 +46,11 @@ pub(crate) fn try_open(disk: &FaultyDisk) -> Result<Opened, StorageError> {
 }
 
 pub(crate) fn open_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Opened, StorageError> {
-    Store::open(fs, path, OpenOptions { new_node_id: 7 })
+    let options = OpenOptions {
+        commit_log_bytes: 64 * 1024,
+        ..OpenOptions::new(7)
+    };
+    Store::open(fs, path, options)
 }
 
 pub(crate) fn topic(name: &str) -> TopicName {
@@ -162,6 +166,21 @@ impl Rig {
         Self::on(self.disk.kill())
     }
 
+    /// The disk after `kill -9`, and without the commit log, which would mend what tests damage.
+    pub(crate) fn killed_without_commit_log(&self) -> FaultyDisk {
+        let disk = self.disk.kill();
+        for part in ["data/__weir/commit-0", "data/__weir/commit-1"] {
+            disk.set_content(part, b"").unwrap();
+        }
+        disk
+    }
+
+    /// Stops cleanly; returns what the next start finds.
+    pub(crate) fn close(self) -> FaultyDisk {
+        self.opened.store.close().unwrap();
+        self.disk.kill()
+    }
+
     pub(crate) fn findings(&self) -> &[Finding] {
         &self.opened.findings
     }
@@ -199,10 +218,10 @@ impl Rig {
     /// Creates group `g` from the start of every partition.
     pub(crate) fn new_group(&mut self, name: &str) -> Vec<JournalKey> {
         let starts = vec![Offset::ZERO; self.opened.topics[0].partitions.len()];
-        let created = self
-            .opened
-            .store
-            .create_group(&topic("t"), &group(name), &starts);
+        let created =
+            self.opened
+                .store
+                .create_group(&topic("t"), &group(name), Incarnation(5), &starts);
         created
             .unwrap()
             .partitions
