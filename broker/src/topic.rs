@@ -4,7 +4,7 @@ use crate::group::GroupClient;
 use crate::metrics::TopicMetrics;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use weir_commitlog::{PartitionKey, PartitionReader};
@@ -42,7 +42,8 @@ pub(crate) struct TopicCore {
     appended: watch::Sender<()>,
     /// Partition of the next message that has neither key nor id.
     turn: AtomicUsize,
-    metrics: TopicMetrics,
+    /// Made on first use: a topic that nobody uses costs no series.
+    metrics: OnceLock<TopicMetrics>,
 }
 
 impl TopicCore {
@@ -54,7 +55,7 @@ impl TopicCore {
     ) -> Self {
         let partition = |(key, reader)| Partition { key, reader };
         Self {
-            metrics: TopicMetrics::new(&name),
+            metrics: OnceLock::new(),
             name,
             incarnation,
             settings: RwLock::new(Arc::new(settings)),
@@ -92,7 +93,7 @@ impl TopicCore {
     }
 
     pub(crate) fn metrics(&self) -> &TopicMetrics {
-        &self.metrics
+        self.metrics.get_or_init(|| TopicMetrics::new(&self.name))
     }
 
     /// A receiver that changes whenever records were appended.

@@ -16,6 +16,7 @@ use crate::partition_log::{PartitionLog, Tail};
 use crate::reader::Extent;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 use weir_types::{BrokerStart, Incarnation, Offset, Timestamp, TopicName};
 
@@ -92,7 +93,9 @@ impl StoppedPartition {
 /// What the last clean stop left.
 #[derive(Debug, Default)]
 pub(crate) struct CleanStop {
-    topics: HashMap<Incarnation, Vec<StoppedPartition>>,
+    /// Of all topics, in one piece: it is given back as a whole when the store is open.
+    partitions: Vec<StoppedPartition>,
+    topics: HashMap<Incarnation, Range<usize>>,
 }
 
 impl CleanStop {
@@ -105,8 +108,11 @@ impl CleanStop {
         for line in lines {
             let line: TopicLine = checked_line::read(line)?;
             let partitions = line.partitions.into_iter();
-            let partitions = partitions.map(StoppedPartition::from_numbers).collect();
-            stop.topics.insert(line.incarnation, partitions);
+            let from = stop.partitions.len();
+            stop.partitions
+                .extend(partitions.map(StoppedPartition::from_numbers));
+            let range = from..stop.partitions.len();
+            stop.topics.insert(line.incarnation, range);
         }
         let latest = first.broker_start.0.checked_add(1) == Some(this_start.0);
         (latest && stop.topics.len() == first.topics).then_some(stop)
@@ -118,7 +124,7 @@ impl CleanStop {
         topic: Incarnation,
         partitions: u32,
     ) -> Option<&[StoppedPartition]> {
-        let known = self.topics.get(&topic)?;
+        let known = self.partitions.get(self.topics.get(&topic)?.clone())?;
         (known.len() == partitions as usize).then_some(known)
     }
 }

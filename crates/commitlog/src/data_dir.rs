@@ -94,7 +94,7 @@ impl DataDir {
 
     /// Directory of a partition.
     pub(crate) fn partition_dir(&self, topic: &TopicName, partition: PartitionId) -> PathBuf {
-        self.topic_dir(topic).join(format!("partition-{partition}"))
+        partition_dir(&self.topic_dir(topic), partition)
     }
 
     /// Directory of the journals of a partition.
@@ -130,6 +130,11 @@ impl DataDir {
         names.sort_unstable();
         Ok(names)
     }
+}
+
+/// Directory of a partition in its topic's.
+pub(crate) fn partition_dir(topic_dir: &Path, partition: PartitionId) -> PathBuf {
+    topic_dir.join(format!("partition-{partition}"))
 }
 
 /// Creates a directory and those above it. What is in it is only as durable as its own entry.

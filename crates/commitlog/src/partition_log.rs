@@ -2,6 +2,7 @@
 //! they are durable, shows them to readers.
 
 use crate::commit_log::LoggedFile;
+use crate::data_dir;
 use crate::error::{Context, StorageError};
 use crate::index::{INDEX_EVERY_BYTES, Place, SparseIndex};
 use crate::open_files::{FailStop, LogFile, OpenFiles};
@@ -28,7 +29,8 @@ pub(crate) struct PartitionLog {
     /// `None` until the partition is used for the first time after a clean stop.
     active: Option<Arc<Segment>>,
     tail: Tail,
-    staged: Staged,
+    /// Made when it is needed for the first time: most partitions are quiet.
+    staged: Option<Box<Staged>>,
 }
 
 /// Where the log ends.
@@ -71,32 +73,33 @@ impl PartitionLog {
     /// Creates an empty partition. The caller syncs `dir` and its parent.
     pub(crate) fn create(
         files: &Arc<OpenFiles>,
-        dir: &Path,
+        topic_dir: &Arc<Path>,
         topic: Incarnation,
         id: PartitionId,
     ) -> Result<Self, StorageError> {
+        let dir = &data_dir::partition_dir(topic_dir, id);
         files.fs().create_dir(dir).context("create", dir)?;
         let empty = RecoveredSegment::fresh(files, dir, Offset::ZERO, FailStop::default())?;
         let sealed = Vec::new();
-        Ok(Self::assemble(files, dir, topic, id, sealed, empty))
+        Ok(Self::assemble(files, topic_dir, topic, id, sealed, empty))
     }
 
     /// A partition as the last clean stop left it. Nothing is opened or read.
     pub(crate) fn resume(
         files: &Arc<OpenFiles>,
-        dir: &Path,
+        topic_dir: &Arc<Path>,
         topic: Incarnation,
         id: PartitionId,
         tail: Tail,
         extent: Extent,
     ) -> Self {
-        let reader = PartitionReader::unlisted(id, files.clone(), dir.into(), extent);
+        let reader = PartitionReader::unlisted(id, files.clone(), topic_dir.clone(), extent);
         Self {
             reader: Arc::new(reader),
             topic,
             active: None,
             tail,
-            staged: Staged::default(),
+            staged: None,
         }
     }
 
@@ -104,20 +107,27 @@ impl PartitionLog {
     /// `above`, the end of what else speaks of the partition.
     pub(crate) fn open(
         files: &Arc<OpenFiles>,
-        dir: &Path,
+        topic_dir: &Arc<Path>,
         topic: Incarnation,
         id: PartitionId,
         above: Offset,
         findings: &mut Vec<Finding>,
     ) -> Result<Self, StorageError> {
-        let fs = &**files.fs();
+        let (fs, dir) = (&**files.fs(), &data_dir::partition_dir(topic_dir, id));
         let fail_stop = FailStop::default();
         let mut bases = segment::bases_in(fs, dir)?;
         let Some(last) = bases.pop() else {
             // Created but never finished, or emptied by hand: begin behind all that is known.
             let fresh = RecoveredSegment::fresh(files, dir, above, fail_stop)?;
             fs.sync_dir(dir).context("sync", dir)?;
-            return Ok(Self::assemble(files, dir, topic, id, Vec::new(), fresh));
+            return Ok(Self::assemble(
+                files,
+                topic_dir,
+                topic,
+                id,
+                Vec::new(),
+                fresh,
+            ));
         };
         let find = |base| segment::find_sealed(fs, dir, base, &fail_stop);
         let sealed = bases.into_iter().map(find).collect::<Result<Vec<_>, _>>()?;
@@ -140,12 +150,14 @@ impl PartitionLog {
             });
             recovered.tail.next_offset = above;
         }
-        Ok(Self::assemble(files, dir, topic, id, sealed, recovered))
+        Ok(Self::assemble(
+            files, topic_dir, topic, id, sealed, recovered,
+        ))
     }
 
     fn assemble(
         files: &Arc<OpenFiles>,
-        dir: &Path,
+        topic_dir: &Arc<Path>,
         topic: Incarnation,
         id: PartitionId,
         mut segments: Vec<Arc<Segment>>,
@@ -156,7 +168,7 @@ impl PartitionLog {
         let reader = PartitionReader::listed(
             id,
             files.clone(),
-            dir.into(),
+            topic_dir.clone(),
             segments,
             active.tail.next_offset,
             fail_stop,
@@ -166,7 +178,7 @@ impl PartitionLog {
             topic,
             active: Some(active.segment),
             tail: active.tail,
-            staged: Staged::default(),
+            staged: None,
         }
     }
 
@@ -194,7 +206,7 @@ impl PartitionLog {
                 && last.durable_bytes() == self.tail.active_bytes
         });
         let last = last.cloned().ok_or_else(|| StorageError::DamagedFile {
-            path: self.reader.dir().to_owned(),
+            path: self.reader.dir(),
             reason: "its last segment has changed since the broker stopped".to_owned(),
         })?;
         last.revive(self.reader.files())?;
@@ -213,15 +225,16 @@ impl PartitionLog {
     ) -> Result<(Appended, bool), StorageError> {
         self.check_accepts()?;
         let first_offset = self.tail.next_offset;
-        let first = self.staged.lines.is_empty();
+        let staged = self.staged.get_or_insert_default();
+        let first = staged.lines.is_empty();
         if first {
-            self.staged.lines = lines();
-            self.staged.first_offset = first_offset;
+            staged.lines = lines();
+            staged.first_offset = first_offset;
         }
         let timestamp = now.max(self.tail.last_timestamp);
         for record in records {
-            self.staged.note(self.tail.next_offset, timestamp);
-            record.encode(self.tail.next_offset, timestamp, &mut self.staged.lines);
+            staged.note(self.tail.next_offset, timestamp);
+            record.encode(self.tail.next_offset, timestamp, &mut staged.lines);
             self.tail.next_offset = self.tail.next_offset.next();
         }
         self.tail.last_timestamp = timestamp;
@@ -236,7 +249,7 @@ impl PartitionLog {
     fn check_accepts(&self) -> Result<(), StorageError> {
         match self.reader.has_failed() {
             true => Err(StorageError::FailStopped {
-                path: self.reader.dir().to_owned(),
+                path: self.reader.dir(),
             }),
             false => Ok(()),
         }
@@ -254,10 +267,12 @@ impl PartitionLog {
 
     fn try_write(&mut self, settings: &TopicSettings) -> Result<Written, StorageError> {
         let mut active = self.active()?;
-        let staged_bytes = self.staged.lines.len() as u64;
+        let staged = self.staged.get_or_insert_default();
+        let (first_offset, lines) = (staged.first_offset, std::mem::take(&mut staged.lines));
+        let staged_bytes = lines.len() as u64;
         let full = self.tail.active_bytes + staged_bytes > settings.segment_bytes.0;
         if full && self.tail.active_bytes > 0 {
-            active = self.roll(self.staged.first_offset, settings.durability)?;
+            active = self.roll(first_offset, settings.durability)?;
         }
         let position = FilePosition(self.tail.active_bytes);
         let written = Written {
@@ -268,7 +283,7 @@ impl PartitionLog {
                 base_offset: active.base_offset,
             },
             position,
-            lines: std::mem::take(&mut self.staged.lines),
+            lines,
         };
         let file = written.file.get(self.reader.files())?;
         if let Err(refused) = file.write_all_at(&written.lines, position.0) {
@@ -283,8 +298,9 @@ impl PartitionLog {
     }
 
     fn unstage(&mut self) {
-        self.tail.next_offset = self.staged.first_offset;
-        self.staged = Staged::default();
+        if let Some(staged) = self.staged.take() {
+            self.tail.next_offset = staged.first_offset;
+        }
     }
 
     /// Takes back what was written but did not become durable.
@@ -300,11 +316,11 @@ impl PartitionLog {
     /// Shows readers what was staged and written.
     pub(crate) fn publish(&mut self, written: &Written) {
         let start = written.position.0;
-        let places = self.staged.places.drain(..).map(|place| Place {
-            position: FilePosition(start + place.position.0),
-            ..place
-        });
-        if let Some(active) = &self.active {
+        if let (Some(active), Some(staged)) = (&self.active, &mut self.staged) {
+            let places = staged.places.drain(..).map(|place| Place {
+                position: FilePosition(start + place.position.0),
+                ..place
+            });
             active.publish(self.tail.active_bytes, places);
         }
         let bytes = written.lines.len() as u64;
@@ -348,7 +364,7 @@ impl PartitionLog {
         durability: Durability,
     ) -> Result<Arc<Segment>, StorageError> {
         let files = self.reader.files().clone();
-        let (fs, dir) = (files.fs(), self.reader.dir());
+        let (fs, dir) = (files.fs(), &self.reader.dir());
         if let Some(active) = &self.active
             && durability != Durability::Fsync
         {

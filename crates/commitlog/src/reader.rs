@@ -9,15 +9,16 @@ mod walk;
 
 pub use batch::{Gap, GapReason, RawBatch, ReadBatch, ReadLimits, StoredLine};
 
+use crate::data_dir;
 use crate::error::{Context, StorageError};
 use crate::open_files::{FailStop, LogFile, OpenFiles};
 use crate::record;
 use crate::scan::LineScanner;
 use crate::segment::{self, Segment};
 use batch::{Lines, Runs};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
 use weir_types::{Offset, PartitionId, Timestamp};
 
 /// Reads one partition. Cheap to share; all methods may be called from any thread.
@@ -25,7 +26,8 @@ use weir_types::{Offset, PartitionId, Timestamp};
 pub struct PartitionReader {
     id: PartitionId,
     files: Arc<OpenFiles>,
-    dir: Box<Path>,
+    /// Shared by the topic's partitions: there are many of them.
+    topic_dir: Arc<Path>,
     /// In order of base offset; the last is the active one. Empty until the directory is listed.
     segments: RwLock<Vec<Arc<Segment>>>,
     /// Bytes of the active segment; only of use until the directory is listed.
@@ -34,7 +36,7 @@ pub struct PartitionReader {
     high_watermark: AtomicU64,
     /// Of all segments.
     bytes: AtomicU64,
-    fail_stop: FailStop,
+    fail_stop: OnceLock<FailStop>,
 }
 
 /// What is known of a partition before its directory is listed.
@@ -53,19 +55,19 @@ impl PartitionReader {
     pub(crate) fn unlisted(
         id: PartitionId,
         files: Arc<OpenFiles>,
-        dir: Box<Path>,
+        topic_dir: Arc<Path>,
         extent: Extent,
     ) -> Self {
         Self {
             id,
             files,
-            dir,
+            topic_dir,
             segments: RwLock::default(),
             active_bytes: extent.active_bytes,
             log_start_offset: AtomicU64::new(extent.log_start_offset.0),
             high_watermark: AtomicU64::new(extent.high_watermark.0),
             bytes: AtomicU64::new(extent.bytes),
-            fail_stop: FailStop::default(),
+            fail_stop: OnceLock::new(),
         }
     }
 
@@ -73,7 +75,7 @@ impl PartitionReader {
     pub(crate) fn listed(
         id: PartitionId,
         files: Arc<OpenFiles>,
-        dir: Box<Path>,
+        topic_dir: Arc<Path>,
         segments: Vec<Arc<Segment>>,
         high_watermark: Offset,
         fail_stop: FailStop,
@@ -85,10 +87,10 @@ impl PartitionReader {
             bytes: segments.iter().map(|s| s.durable_bytes()).sum(),
             active_bytes: 0,
         };
-        let reader = Self::unlisted(id, files, dir, extent);
+        let reader = Self::unlisted(id, files, topic_dir, extent);
         Self {
             segments: RwLock::new(segments),
-            fail_stop,
+            fail_stop: OnceLock::from(fail_stop),
             ..reader
         }
     }
@@ -99,8 +101,8 @@ impl PartitionReader {
         self.id
     }
 
-    pub(crate) fn dir(&self) -> &Path {
-        &self.dir
+    pub(crate) fn dir(&self) -> PathBuf {
+        data_dir::partition_dir(&self.topic_dir, self.id)
     }
 
     pub(crate) fn files(&self) -> &Arc<OpenFiles> {
@@ -128,11 +130,11 @@ impl PartitionReader {
     /// Whether a sync failed, so that nothing more is accepted until a restart.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        self.fail_stop.is_set()
+        self.fail_stop.get().is_some_and(FailStop::is_set)
     }
 
     pub(crate) fn fail_stop(&self) -> &FailStop {
-        &self.fail_stop
+        self.fail_stop.get_or_init(FailStop::default)
     }
 
     /// Shows readers `bytes` more, up to `high_watermark`.
@@ -166,18 +168,19 @@ impl PartitionReader {
 
     fn list(&self) -> Result<Vec<Arc<Segment>>, StorageError> {
         let fs = &**self.files.fs();
-        let mut bases = segment::bases_in(fs, &self.dir)?;
+        let (dir, fail_stop) = (self.dir(), self.fail_stop());
+        let mut bases = segment::bases_in(fs, &dir)?;
         let last = bases.pop().ok_or_else(|| StorageError::DamagedFile {
-            path: self.dir.to_path_buf(),
+            path: dir.clone(),
             reason: "its segments are gone".to_owned(),
         })?;
-        let sealed = |base| segment::find_sealed(fs, &self.dir, base, &self.fail_stop);
+        let sealed = |base| segment::find_sealed(fs, &dir, base, fail_stop);
         let mut segments = bases
             .into_iter()
             .map(sealed)
             .collect::<Result<Vec<_>, _>>()?;
-        let path = segment::path_in(&self.dir, last).into_boxed_path();
-        let file = LogFile::closed(path, self.fail_stop.clone());
+        let path = segment::path_in(&dir, last).into_boxed_path();
+        let file = LogFile::closed(path, fail_stop.clone());
         segments.push(Segment::last(last, file, self.active_bytes, None));
         Ok(segments)
     }

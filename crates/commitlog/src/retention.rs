@@ -67,7 +67,7 @@ impl Expiry<'_> {
 /// Removes the `count` oldest segments, from readers first and then from the disk, oldest first,
 /// so that a crash in between leaves a log without holes.
 pub(crate) fn trim(reader: &PartitionReader, count: usize) -> Result<(), StorageError> {
-    let (fs, dir) = (reader.files().fs(), reader.dir());
+    let (fs, dir) = (reader.files().fs(), &reader.dir());
     for _ in 0..count {
         let Some(oldest) = reader.drop_oldest() else {
             break;

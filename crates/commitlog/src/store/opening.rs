@@ -125,15 +125,16 @@ impl Store {
         groups: &[FoundGroup],
         findings: &mut Vec<Finding>,
     ) -> Result<Vec<PartitionLog>, StorageError> {
+        let dir: Arc<Path> = self.dir.topic_dir(topic.name).into();
         let mut logs = Vec::with_capacity(topic.partitions as usize);
         for id in (0..topic.partitions).map(PartitionId) {
-            let log = match self.resume_partition(topic, id) {
+            let log = match self.resume_partition(topic, &dir, id) {
                 Some(log) => log,
                 None => {
                     let seen = groups.iter().map(|group| group.end_in(id)).max();
                     let restored = topic.restored.get(&(topic.incarnation.0, id));
                     let above = seen.max(restored.copied()).unwrap_or(Offset::ZERO);
-                    self.open_partition(topic, id, above, findings)?
+                    self.open_partition(topic, &dir, id, above, findings)?
                 }
             };
             logs.push(log);
@@ -142,14 +143,19 @@ impl Store {
     }
 
     /// The partition as a clean stop left it, if nobody has touched it since.
-    fn resume_partition(&self, topic: &Opening<'_>, id: PartitionId) -> Option<PartitionLog> {
+    fn resume_partition(
+        &self,
+        topic: &Opening<'_>,
+        topic_dir: &Arc<Path>,
+        id: PartitionId,
+    ) -> Option<PartitionLog> {
         let known = topic.stopped()?.get(id.0 as usize)?;
         let dir = self.dir.partition_dir(topic.name, id);
         let path = segment::path_in(&dir, known.tail.active_base);
         let length = self.dir.fs.file_len(&path).ok()?;
         (length == known.tail.active_bytes).then(|| {
             let (tail, extent) = (known.tail, known.extent());
-            PartitionLog::resume(&self.files, &dir, topic.incarnation, id, tail, extent)
+            PartitionLog::resume(&self.files, topic_dir, topic.incarnation, id, tail, extent)
         })
     }
 
@@ -158,13 +164,21 @@ impl Store {
     fn open_partition(
         &self,
         topic: &Opening<'_>,
+        topic_dir: &Arc<Path>,
         id: PartitionId,
         above: Offset,
         findings: &mut Vec<Finding>,
     ) -> Result<PartitionLog, StorageError> {
         let dir = self.dir.partition_dir(topic.name, id);
         self.dir.fs.sync_dir(&dir).context("sync", &dir)?;
-        PartitionLog::open(&self.files, &dir, topic.incarnation, id, above, findings)
+        PartitionLog::open(
+            &self.files,
+            topic_dir,
+            topic.incarnation,
+            id,
+            above,
+            findings,
+        )
     }
 }
 

@@ -7,6 +7,7 @@ use crate::partition_log::PartitionLog;
 use crate::reader::PartitionReader;
 use crate::topic::TopicFile;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use weir_types::{Durability, Incarnation, PartitionId, Timestamp, TopicName, TopicSettings};
 
@@ -78,7 +79,8 @@ impl Store {
             fs.sync_dir(&dir).context("sync", &dir)?;
         }
         let ids = (0..file.settings.partitions).map(PartitionId);
-        let logs = ids.map(|id| self.create_partition(name, file.incarnation, id));
+        let shared = dir.clone().into();
+        let logs = ids.map(|id| self.create_partition(&shared, name, file.incarnation, id));
         let logs = logs.collect::<Result<Vec<_>, _>>()?;
         fs.sync_dir(&dir).context("sync", &dir)?;
         // Not before that is durable: only now the directory is a topic.
@@ -103,6 +105,7 @@ impl Store {
 
     fn create_partition(
         &self,
+        topic_dir: &Arc<Path>,
         topic: &TopicName,
         incarnation: Incarnation,
         id: PartitionId,
@@ -111,7 +114,7 @@ impl Store {
         let dir = self.dir.partition_dir(topic, id);
         // What a crashed attempt left would look like records of ours.
         fs.remove_dir_all(&dir).context("remove", &dir)?;
-        let log = PartitionLog::create(&self.files, &dir, incarnation, id)?;
+        let log = PartitionLog::create(&self.files, topic_dir, incarnation, id)?;
         let groups = self.dir.groups_dir(topic, id);
         fs.create_dir(&groups).context("create", &groups)?;
         fs.sync_dir(&dir).context("sync", &dir)?;
