@@ -36,6 +36,11 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
         "a client that shares no code with ours",
     ),
     tool(
+        "strace",
+        "strace",
+        "the order of syncs and answers as the kernel sees it",
+    ),
+    tool(
         "prometheus",
         "prometheus",
         "scraping our pages the way people do",

@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod crash;
+mod full_disk;
 mod groups;
 mod http_fetch;
 mod http_publish;
@@ -22,6 +23,7 @@ mod shutdown;
 mod startup;
 mod status;
 mod support;
+mod synced_first;
 mod topics;
 
 /// A broker to start, on a data directory of its own.

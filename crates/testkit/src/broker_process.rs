@@ -17,6 +17,8 @@ use weir_client::{Client, ClientOptions};
 pub struct BrokerSetup {
     binary: PathBuf,
     dir: Arc<TempDir>,
+    /// A program that runs the broker, with its arguments; empty for none.
+    wrapper: Vec<String>,
     flags: Vec<String>,
     variables: Vec<(String, String)>,
     starts: Arc<AtomicU32>,
@@ -51,6 +53,7 @@ impl BrokerSetup {
         Self {
             binary: binary.into(),
             dir: Arc::new(tempfile::tempdir().expect("a temporary directory")),
+            wrapper: Vec::new(),
             flags: ["--http=127.0.0.1:0", "--log-format=json"]
                 .map(str::to_owned)
                 .into(),
@@ -67,6 +70,14 @@ impl BrokerSetup {
             self.flags.retain(|known| name(known) != name(flag));
             self.flags.push(flag.to_owned());
         }
+        self
+    }
+
+    /// Runs the broker by another program, such as a tracer: its command line gets the broker's
+    /// appended. The broker must stay the direct child, so that signals reach it.
+    #[must_use]
+    pub fn run_by<'a>(mut self, wrapper: impl IntoIterator<Item = &'a str>) -> Self {
+        self.wrapper = wrapper.into_iter().map(str::to_owned).collect();
         self
     }
 
@@ -140,7 +151,14 @@ impl BrokerSetup {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.binary);
+        let mut command = match self.wrapper.split_first() {
+            None => Command::new(&self.binary),
+            Some((program, arguments)) => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(&self.binary);
+                command
+            }
+        };
         let foreign = std::env::vars_os().map(|(name, _)| name);
         for name in foreign.filter(|name| name.to_string_lossy().starts_with("WEIR_")) {
             command.env_remove(name);

@@ -1,5 +1,5 @@
 use super::{DirectoryLock, File, FileSystem, OpenMode};
-use rustix::fs::{FlockOperation, OFlags, flock, statvfs};
+use rustix::fs::{FlockOperation, flock, statvfs};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
@@ -29,16 +29,16 @@ impl FileSystem for Disk {
     }
 
     /// Past the page cache where the file system can (`O_DIRECT`): through it, large folios make a
-    /// sync of 4 KiB write as much as 1 MiB.
+    /// sync of 4 KiB write as much as 1 MiB. The flags are libc's: rustix calls `O_SYNC` DSYNC on
+    /// Linux, and that commits the file's times with every write.
     fn open_write_through(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        let open = |flags: OFlags| {
-            let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
+        let open = |flags| {
             let mut options = fs::OpenOptions::new();
             options.read(true).write(true).create(true).mode(0o640);
             options.custom_flags(flags).truncate(false).open(path)
         };
-        let file = match open(OFlags::DIRECT | OFlags::DSYNC) {
-            Err(e) if e.kind() == io::ErrorKind::InvalidInput => open(OFlags::DSYNC)?,
+        let file = match open(libc::O_DIRECT | libc::O_DSYNC) {
+            Err(e) if e.kind() == io::ErrorKind::InvalidInput => open(libc::O_DSYNC)?,
             result => result?,
         };
         Ok(Arc::new(DiskFile(file)))
