@@ -25,9 +25,9 @@ fn obstacle() -> Option<String> {
     }
 }
 
-fn code<T: std::fmt::Debug>(result: Result<T, ClientError>) -> Option<ErrorCode> {
+fn code<T>(result: &Result<T, ClientError>) -> Option<ErrorCode> {
     match result {
-        Err(ClientError::Refused { code, .. }) => Some(code),
+        Err(ClientError::Refused { code, .. }) => Some(*code),
         _ => None,
     }
 }
@@ -62,7 +62,7 @@ async fn slow_below_the_least_free_space_only_publishes_stop_until_there_is_room
     std::fs::write(&ballast, vec![1; 14 << 20]).unwrap();
     let refused = eventually("a refused publish", async || {
         let published = client.publish(&topic, "2".into(), &options).await;
-        code(published)
+        code(&published)
     });
     assert_eq!(refused.await, ErrorCode::StorageFull);
     let problems = client.ready().await.unwrap_err().to_string();
