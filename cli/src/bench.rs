@@ -1,12 +1,27 @@
 //! `weir bench`: load generators that measure a running broker. A file for each kind of load.
+//!
+//! Every load is a number of clients, each with one connection and one request in flight, run by
+//! [`clients`] within a window of time, and told by the same [`report`]. The generator shares the
+//! machine with the broker, so it is lean (requests are prepared, HTTP is written by hand) and
+//! says what it used itself.
 
 mod broker_process;
+mod clients;
 mod connection;
+mod endpoint;
+mod fetch;
 mod histogram;
+mod measured;
+mod options;
 mod payload;
 mod publish;
+mod publisher;
+mod reader;
+mod replay;
 mod report;
-mod worker;
+mod request;
+mod topic;
+mod usage;
 
 use crate::failure::Failure;
 use crate::output::Output;
@@ -14,9 +29,15 @@ use clap::{Args, Subcommand};
 
 /// Measure a running broker.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  weir bench publish\n  weir bench publish --clients 64 --batch 100 --seconds 30"
-)]
+#[command(after_help = "\
+Examples:
+  weir bench publish
+  weir bench publish --clients 64 --durability interval=100ms
+  weir bench publish-batch --clients 4 --batch 256
+  weir bench fetch --clients 4
+
+Broker and generator share the machine if both run on it: a rate is what the two do together. CPU per
+message depends on that far less, so compare it first.")]
 pub(crate) struct Bench {
     #[command(subcommand)]
     load: Load,
@@ -25,18 +46,25 @@ pub(crate) struct Bench {
 #[derive(Debug, Subcommand)]
 enum Load {
     Publish(publish::Publish),
+    PublishBatch(publish::PublishBatch),
+    Fetch(fetch::Fetch),
 }
 
 impl Bench {
     pub(crate) const fn threads(&self) -> usize {
-        match &self.load {
-            Load::Publish(publish) => publish.threads as usize,
-        }
+        let common = match &self.load {
+            Load::Publish(publish) => &publish.common,
+            Load::PublishBatch(publish) => &publish.common,
+            Load::Fetch(fetch) => &fetch.common,
+        };
+        common.threads as usize
     }
 }
 
 pub(crate) async fn run(broker: &str, output: Output, bench: Bench) -> Result<(), Failure> {
     match bench.load {
-        Load::Publish(publish) => publish::run(broker, output, publish).await,
+        Load::Publish(publish) => publish.run(broker, output).await,
+        Load::PublishBatch(publish) => publish.run(broker, output).await,
+        Load::Fetch(fetch) => fetch.run(broker, output).await,
     }
 }

@@ -1,29 +1,7 @@
-//! Finds the process behind a broker on this machine, and reads what it used from `/proc`.
+//! Finds the process behind a broker on this machine.
 
 use std::fs;
 use std::net::{IpAddr, ToSocketAddrs};
-
-/// Clock ticks a second in `/proc/<pid>/stat`: `USER_HZ`, fixed on Linux.
-const TICKS_PER_SECOND: f64 = 100.0;
-
-/// A process and what it has used so far.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Usage {
-    pub(crate) cpu_seconds: f64,
-    pub(crate) rss_bytes: u64,
-    pub(crate) peak_rss_bytes: u64,
-}
-
-/// What process `pid` has used; `None` when it cannot be read.
-pub(crate) fn usage(pid: u32) -> Option<Usage> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    Some(Usage {
-        cpu_seconds: cpu_seconds(&stat)?,
-        rss_bytes: kib_field(&status, "VmRSS:")?,
-        peak_rss_bytes: kib_field(&status, "VmHWM:")?,
-    })
-}
 
 /// The process that listens on the broker's port, if the broker is on this machine and we may see
 /// its files.
@@ -65,20 +43,6 @@ fn listener_inode(table: &str, port: u16) -> Option<u64> {
     })
 }
 
-/// User and system time: fields 14 and 15. The name in field 2 may hold spaces and parentheses.
-fn cpu_seconds(stat: &str) -> Option<f64> {
-    let (_, after_name) = stat.rsplit_once(')')?;
-    let mut times = after_name.split_ascii_whitespace().skip(11);
-    let mut ticks = || times.next()?.parse::<f64>().ok();
-    Some((ticks()? + ticks()?) / TICKS_PER_SECOND)
-}
-
-fn kib_field(status: &str, name: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kib * 1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,19 +57,10 @@ mod tests {
     }
 
     #[test]
-    fn names_with_parentheses_do_not_shift_the_fields() {
-        let stat = "7 (a) b) S 1 1 1 0 -1 4194560 1 0 0 0 150 50 0 0 20 0 1 0";
-        assert_eq!(cpu_seconds(stat), Some(2.0));
-        let status = "Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n";
-        assert_eq!(kib_field(status, "VmRSS:"), Some(1024 * 1024));
-    }
-
-    #[test]
     fn a_listener_of_our_own_is_us() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let authority = listener.local_addr().unwrap().to_string();
         let pid = find(&authority).unwrap();
         assert_eq!(pid, std::process::id());
-        assert!(usage(pid).unwrap().rss_bytes > 0);
     }
 }

@@ -1,33 +1,49 @@
-use super::broker_process::Usage;
-use super::worker::Measured;
+use super::clients::{BrokerRun, Run};
+use super::measured::Measured;
 use crate::table::human_bytes;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use weir_protocol::shapes::TopicInfo;
+
+/// What a run was.
+#[derive(Debug, Serialize)]
+pub(crate) struct Load {
+    pub(crate) load: &'static str,
+    pub(crate) clients: u64,
+    pub(crate) payload_bytes: usize,
+    /// Messages in a publish; `None` when nothing is published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) batch: Option<u64>,
+    /// What the topic holds and each client reads; `None` when nothing is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) topic_messages: Option<u64>,
+}
 
 /// What a run was, and what it measured.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    pub(crate) load: &'static str,
-    pub(crate) topic: String,
-    pub(crate) durability: String,
-    pub(crate) partitions: u32,
-    pub(crate) clients: u64,
-    pub(crate) payload_bytes: usize,
-    pub(crate) batch: u64,
-    pub(crate) seconds: f64,
+    #[serde(flatten)]
+    load: Load,
+    topic: String,
+    durability: String,
+    partitions: u32,
+    seconds: f64,
+    /// By all clients together.
     pub(crate) messages: u64,
-    pub(crate) messages_per_second: f64,
-    pub(crate) payload_megabytes_per_second: f64,
-    pub(crate) latency_us: LatencyMicros,
-    pub(crate) errors: BTreeMap<String, u64>,
+    requests: u64,
+    messages_per_second: f64,
+    payload_megabytes_per_second: f64,
+    latency_us: LatencyMicros,
+    errors: BTreeMap<String, u64>,
+    generator_cpu_seconds: f64,
+    generator_cpu_us_per_message: f64,
     /// `None` when its process is not known.
-    pub(crate) broker: Option<BrokerUse>,
+    broker: Option<BrokerUse>,
 }
 
 /// Of requests, in microseconds.
 #[derive(Debug, Serialize)]
-pub(crate) struct LatencyMicros {
+struct LatencyMicros {
     p50: f64,
     p99: f64,
     p999: f64,
@@ -36,16 +52,20 @@ pub(crate) struct LatencyMicros {
 
 /// What the broker's process used during the measured part.
 #[derive(Debug, Serialize)]
-pub(crate) struct BrokerUse {
+struct BrokerUse {
     pid: u32,
     cpu_seconds: f64,
     cpu_us_per_message: f64,
     rss_bytes: u64,
+    /// Since the process began.
     peak_rss_bytes: u64,
+    /// `None` when we may not know.
+    disk_write_bytes: Option<u64>,
+    disk_write_bytes_per_message: Option<f64>,
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-fn float(count: u64) -> f64 {
+const fn float(count: u64) -> f64 {
     count as f64
 }
 
@@ -54,7 +74,7 @@ fn per(value: f64, by: f64) -> f64 {
 }
 
 impl LatencyMicros {
-    pub(crate) fn of(measured: &Measured) -> Self {
+    fn of(measured: &Measured) -> Self {
         let micros = |nanos: u64| float(nanos) / 1000.0;
         let latency = &measured.latency;
         Self {
@@ -67,45 +87,77 @@ impl LatencyMicros {
 }
 
 impl BrokerUse {
-    pub(crate) fn between(pid: u32, before: Usage, after: Usage, messages: u64) -> Self {
+    fn of(run: &BrokerRun, messages: u64) -> Self {
+        let BrokerRun { pid, before, after } = run;
         let cpu_seconds = after.cpu_seconds - before.cpu_seconds;
+        let written = after.disk_write_bytes.zip(before.disk_write_bytes);
+        let written = written.map(|(after, before)| after.saturating_sub(before));
         Self {
-            pid,
+            pid: *pid,
             cpu_seconds,
             cpu_us_per_message: per(cpu_seconds * 1e6, float(messages)),
             rss_bytes: after.rss_bytes,
             peak_rss_bytes: after.peak_rss_bytes,
+            disk_write_bytes: written,
+            disk_write_bytes_per_message: written.map(|w| per(float(w), float(messages))),
         }
+    }
+
+    fn text(&self) -> String {
+        let written = match (self.disk_write_bytes, self.disk_write_bytes_per_message) {
+            (Some(bytes), Some(each)) => format!("{}, {each:.0} B/message", human_bytes(bytes)),
+            _ => "unknown (the process is not ours to see)".into(),
+        };
+        format!(
+            "pid {}, {:.2} s CPU, {:.2} us/message, RSS {}, peak {}\nwritten    {written}",
+            self.pid,
+            self.cpu_seconds,
+            self.cpu_us_per_message,
+            human_bytes(self.rss_bytes),
+            human_bytes(self.peak_rss_bytes),
+        )
     }
 }
 
 impl Report {
-    /// Takes over what was measured in `elapsed`.
-    pub(crate) fn with(mut self, measured: &Measured, elapsed: Duration) -> Self {
-        self.seconds = elapsed.as_secs_f64();
-        self.messages = measured.messages;
-        self.messages_per_second = per(float(self.messages), self.seconds);
-        let bytes = self.messages_per_second * float(self.payload_bytes as u64);
-        self.payload_megabytes_per_second = bytes / 1e6;
-        self.latency_us = LatencyMicros::of(measured);
-        self.errors.clone_from(&measured.errors);
-        self
+    pub(crate) fn new(load: Load, topic: &TopicInfo, run: &Run) -> Self {
+        let measured = &run.measured;
+        let seconds = run.elapsed.as_secs_f64();
+        let messages = float(measured.messages);
+        let messages_per_second = per(messages, seconds);
+        Self {
+            topic: topic.topic.to_string(),
+            durability: topic.settings.durability.to_string(),
+            partitions: topic.settings.partitions,
+            seconds,
+            messages: measured.messages,
+            requests: measured.requests,
+            messages_per_second,
+            payload_megabytes_per_second: messages_per_second * float(load.payload_bytes as u64)
+                / 1e6,
+            latency_us: LatencyMicros::of(measured),
+            errors: measured.errors.clone(),
+            generator_cpu_seconds: run.generator_cpu_seconds,
+            generator_cpu_us_per_message: per(run.generator_cpu_seconds * 1e6, messages),
+            broker: run
+                .broker
+                .as_ref()
+                .map(|b| BrokerUse::of(b, measured.messages)),
+            load,
+        }
     }
 
     pub(crate) fn text(&self) -> String {
         let l = &self.latency_us;
         format!(
-            "{load}: {clients} clients, {payload} B payload, batch {batch}, {partitions} partitions\n\
+            "{load}\n\
              {rate:.0} msg/s, {megabytes:.1} MB/s, durability {durability} \
              ({messages} messages in {seconds:.2} s)\n\
-             latency  p50 {p50:.0} us, p99 {p99:.0} us, p99.9 {p999:.0} us, max {max:.0} us\n\
-             errors   {errors}\n\
-             broker   {broker}",
-            load = self.load,
-            clients = self.clients,
-            payload = self.payload_bytes,
-            batch = self.batch,
-            partitions = self.partitions,
+             latency    p50 {p50:.0} us, p99 {p99:.0} us, p99.9 {p999:.0} us, max {max:.0} us\n\
+             errors     {errors}\n\
+             generator  {generator:.2} s CPU, {generator_each:.2} us/message\n\
+             broker     {broker}",
+            load = self.load_text(),
             rate = self.messages_per_second,
             megabytes = self.payload_megabytes_per_second,
             durability = self.durability,
@@ -116,8 +168,25 @@ impl Report {
             p999 = l.p999,
             max = l.max,
             errors = self.errors_text(),
+            generator = self.generator_cpu_seconds,
+            generator_each = self.generator_cpu_us_per_message,
             broker = self.broker_text(),
         )
+    }
+
+    fn load_text(&self) -> String {
+        let l = &self.load;
+        let mut text = format!(
+            "{}: {} clients, {} B payload, {} partitions",
+            l.load, l.clients, l.payload_bytes, self.partitions
+        );
+        if let Some(batch) = l.batch {
+            text.push_str(&format!(", batch {batch}"));
+        }
+        if let Some(messages) = l.topic_messages {
+            text.push_str(&format!(", {messages} messages each, all of them checked"));
+        }
+        text
     }
 
     fn errors_text(&self) -> String {
@@ -132,16 +201,9 @@ impl Report {
     }
 
     fn broker_text(&self) -> String {
-        let Some(b) = &self.broker else {
-            return "unknown (not on this machine, or not ours to see; try --pid)".into();
-        };
-        format!(
-            "pid {}, {:.2} s CPU, {:.1} us/message, RSS {}, peak {}",
-            b.pid,
-            b.cpu_seconds,
-            b.cpu_us_per_message,
-            human_bytes(b.rss_bytes),
-            human_bytes(b.peak_rss_bytes),
+        self.broker.as_ref().map_or_else(
+            || "unknown (not on this machine, or not ours to see; try --pid)".into(),
+            BrokerUse::text,
         )
     }
 }

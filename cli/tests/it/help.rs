@@ -13,7 +13,7 @@ With `--output json` it prints JSON, and errors as the broker's error object on 
 This page is made from `--help`: `UPDATE_DOCS=1 cargo test -p weir-cli --test it help`.
 ";
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 17] = [
     "",
     "up",
     "produce",
@@ -28,6 +28,8 @@ const COMMANDS: [&str; 15] = [
     "groups",
     "bench",
     "bench publish",
+    "bench publish-batch",
+    "bench fetch",
     "help",
 ];
 

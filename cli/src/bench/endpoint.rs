@@ -1,0 +1,30 @@
+use weir_client::Client;
+use weir_types::TopicName;
+
+/// Where a topic's messages are published to and fetched from.
+#[derive(Clone, Debug)]
+pub(crate) struct Endpoint {
+    /// Host and port.
+    pub(crate) authority: String,
+    pub(crate) path: String,
+}
+
+impl Endpoint {
+    pub(crate) fn messages_of(client: &Client, broker: &str, topic: &TopicName) -> Self {
+        let prefix = broker.parse::<http::Uri>().map(|uri| uri.path().to_owned());
+        let prefix = prefix.unwrap_or_default();
+        let prefix = prefix.trim_end_matches('/');
+        Self {
+            authority: client.authority().to_owned(),
+            path: format!("{prefix}/v1/topics/{topic}/messages"),
+        }
+    }
+
+    /// Host and port to connect to.
+    pub(crate) fn address(&self) -> String {
+        match self.authority.parse::<http::uri::Authority>() {
+            Ok(authority) if authority.port().is_none() => format!("{authority}:80"),
+            _ => self.authority.clone(),
+        }
+    }
+}
