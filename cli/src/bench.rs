@@ -36,8 +36,8 @@ Examples:
   weir bench publish-batch --clients 4 --batch 256
   weir bench fetch --clients 4
 
-Broker and generator share the machine if both run on it: a rate is what the two do together. CPU per
-message depends on that far less, so compare it first.")]
+Broker and generator share the machine if both run on it: a rate is what the two do together. CPU
+per message depends on that far less, so compare it first.")]
 pub(crate) struct Bench {
     #[command(subcommand)]
     load: Load,

@@ -32,10 +32,11 @@ Examples:
   weir bench fetch --clients 4 --messages 1000000 --payload-bytes 1024
   weir bench fetch --partitions 4 --max-bytes 65536 --output json
 
-Each reader has one connection and one request in flight, and gets the lines as they are stored. Rates
-count what all readers got together, and filling does not count. Every message is checked: a reader
-that does not get each of them exactly once and in order fails the run. Makes a topic of its own and
-deletes it, unless --keep. What was just written is read from memory (the page cache), not from disk.")]
+Each reader has one connection and one request in flight, and gets the lines as they are stored.
+Rates count what all readers got together; filling does not count. Every message is checked: a
+reader that does not get each of them exactly once and in order fails the run. Makes a topic of its
+own and deletes it, unless --keep. What was just written is read from memory (the page cache), not
+from disk.")]
 pub(crate) struct Fetch {
     /// Readers, each with a connection.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000))]

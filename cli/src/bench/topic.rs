@@ -33,10 +33,14 @@ impl OwnTopic {
         let topic = self.create(client).await?;
         let name = topic.topic.clone();
         let done = until_interrupted(work(topic)).await;
-        if !self.keep {
-            client.delete_topic(&name).await?;
+        if self.keep {
+            return done;
         }
-        done
+        let deleted = client.delete_topic(&name).await;
+        // Why the work failed matters more than a topic that stays behind.
+        let done = done?;
+        deleted?;
+        Ok(done)
     }
 
     async fn create(&self, client: &Client) -> Result<TopicInfo, Failure> {
