@@ -181,7 +181,7 @@ pub fn render_groups(groups: &[GroupInfo]) -> String {
 
 type GroupGauge = (&'static str, &'static str, fn(&GroupInfo) -> String);
 
-const GROUP_GAUGES: [GroupGauge; 4] = [
+const GROUP_GAUGES: [GroupGauge; 5] = [
     (
         "weir_broker_group_lag_records",
         "Unfinished records of a group.",
@@ -201,6 +201,11 @@ const GROUP_GAUGES: [GroupGauge; 4] = [
         "weir_broker_group_redelivered_messages",
         "Deliveries beyond a message's first, since the broker started.",
         |group| group.redelivered.to_string(),
+    ),
+    (
+        "weir_broker_group_lost_records",
+        "Unfinished records that were trimmed, purged or damaged before the group came to them, since the broker started.",
+        |group| group.lost_records.to_string(),
     ),
 ];
 

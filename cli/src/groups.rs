@@ -33,6 +33,7 @@ fn table(groups: &[GroupInfo]) -> String {
         ("AGE", Align::Right),
         ("IN FLIGHT", Align::Right),
         ("REDELIVERED", Align::Right),
+        ("LOST", Align::Right),
     ];
     let row = |g: &GroupInfo| {
         vec![
@@ -41,6 +42,7 @@ fn table(groups: &[GroupInfo]) -> String {
             format!("{:.1}s", g.lag_seconds),
             g.in_flight.to_string(),
             g.redelivered.to_string(),
+            g.lost_records.to_string(),
         ]
     };
     render(&columns, &groups.iter().map(row).collect::<Vec<_>>())

@@ -18,6 +18,7 @@ pub(crate) struct PartitionState {
     expiries: BTreeSet<(Timestamp, Offset)>,
     available: BTreeSet<(Timestamp, Offset)>,
     redelivered: u64,
+    lost_records: u64,
 }
 
 /// Who holds a record, and how long.
@@ -263,7 +264,14 @@ impl PartitionState {
 
     /// Passes over offsets that no record carries any more: trimmed, damaged or never written.
     pub(crate) fn pass_over(&mut self, missing: OffsetRange) {
+        let finished = self.progress.finished_records();
         self.finish(missing);
+        self.lost_records += self.progress.finished_records() - finished;
+    }
+
+    /// Unfinished records that were passed over.
+    pub(crate) fn lost_records(&self) -> u64 {
+        self.lost_records
     }
 
     fn holds(&self, token: LeaseToken) -> bool {

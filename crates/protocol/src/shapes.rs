@@ -100,11 +100,39 @@ pub struct LeasedMessage {
     pub payload: Box<RawValue>,
 }
 
+/// Offsets without a readable record. Readers are told and go on behind them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The partition.
+    pub partition: PartitionId,
+    /// The first offset.
+    pub from_offset: Offset,
+    /// The offset after the last one.
+    pub until_offset: Offset,
+    /// Why.
+    pub reason: GapReason,
+}
+
+/// Why offsets have no readable record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapReason {
+    /// Retention or a purge removed them.
+    Trimmed,
+    /// They are there, but damaged.
+    Damaged,
+    /// They never were acknowledged, or their topic's durability is less than `fsync`.
+    Missing,
+}
+
 /// Answer to a fetch.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Fetched {
     /// The messages, in order within each partition.
     pub messages: Vec<Message>,
+    /// What was passed over between them; absent if nothing was.
+    #[serde(default)]
+    pub gaps: Vec<Gap>,
     /// Cursor for the next fetch.
     pub next: String,
 }
@@ -257,6 +285,10 @@ pub struct GroupInfo {
     pub in_flight: u64,
     /// Deliveries beyond a message's first, since the broker started.
     pub redelivered: u64,
+    /// Unfinished records that were gone when it came to them, since the broker started: trimmed,
+    /// purged or damaged.
+    #[serde(default)]
+    pub lost_records: u64,
     /// Its place in each partition.
     pub partitions: Vec<GroupPartitionInfo>,
 }
@@ -274,6 +306,9 @@ pub struct GroupPartitionInfo {
     pub lag_records: u64,
     /// Messages under a lease.
     pub in_flight: u64,
+    /// Unfinished records that were gone when it came to them.
+    #[serde(default)]
+    pub lost_records: u64,
 }
 
 /// Answer to listing groups.

@@ -16,6 +16,7 @@ mod message;
 mod names;
 mod offset;
 mod offset_set;
+mod rfc3339;
 mod topic_settings;
 
 pub use bounded_text::InvalidText;
@@ -26,4 +27,5 @@ pub use message::{Headers, InvalidHeaders, Key};
 pub use names::{GroupName, InvalidName, TopicName};
 pub use offset::{FilePosition, Offset, OffsetRange, PartitionId, Timestamp};
 pub use offset_set::OffsetSet;
+pub use rfc3339::InvalidTime;
 pub use topic_settings::{ByteCount, InvalidTopicSettings, TopicSettings, TopicSettingsChange};

@@ -19,6 +19,7 @@ impl GroupTask {
                 high_watermark,
                 lag_records: state.lag_records(high_watermark),
                 in_flight: state.in_flight(),
+                lost_records: state.lost_records(),
             });
         }
         GroupInfo {
@@ -28,6 +29,7 @@ impl GroupTask {
             lag_seconds,
             in_flight: partitions.iter().map(|p| p.in_flight).sum(),
             redelivered: self.partitions.iter().map(|p| p.state.redelivered()).sum(),
+            lost_records: partitions.iter().map(|p| p.lost_records).sum(),
             partitions,
         }
     }
