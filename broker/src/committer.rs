@@ -6,8 +6,10 @@
 //! registry changes exactly when the disk has.
 
 mod administration;
+mod answers;
 mod checkpoints;
 mod client;
+mod queue;
 mod request;
 mod rounds;
 
@@ -16,12 +18,14 @@ pub(crate) use client::Committer;
 use crate::broker::BrokerError;
 use crate::metrics::CommitMetrics;
 use crate::registry::Registry;
+use answers::Answering;
 use checkpoints::Checkpointer;
 use request::Request;
 use rounds::Thread;
 use std::sync::Arc;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use weir_commitlog::{StorageError, Store, TopicFiles};
@@ -46,8 +50,9 @@ pub(crate) struct CommitterStart {
 /// The committer's thread.
 #[derive(Debug)]
 pub(crate) struct CommitterThread {
-    requests: mpsc::Sender<Request>,
+    requests: queue::Sender,
     finished: oneshot::Receiver<Result<(), StorageError>>,
+    answering: JoinHandle<()>,
 }
 
 impl CommitterThread {
@@ -62,6 +67,9 @@ impl CommitterThread {
             .finished
             .await
             .map_err(|_| BrokerError::internal("the committer panicked"))?;
+        self.answering
+            .await
+            .map_err(|_| BrokerError::internal("the committer's answers panicked"))?;
         closed.map_err(BrokerError::from)
     }
 }
@@ -74,15 +82,17 @@ pub(crate) fn start(
     start: CommitterStart,
     topics: Vec<TopicFiles>,
 ) -> std::io::Result<(Committer, CommitterThread)> {
-    let (sender, requests) = mpsc::channel(QUEUE_REQUESTS);
+    let (sender, requests) = queue::queue(QUEUE_REQUESTS);
     let committer = Committer { requests: sender };
     let identity = start.store.identity();
+    let (answers, answering) = Answering::start(&start.runtime);
     let thread = Thread {
-        checkpointer: Checkpointer::start(committer.requests.clone())?,
+        checkpointer: Checkpointer::start(start.runtime.clone(), committer.requests.clone())?,
         committer: committer.clone(),
         identity,
         start,
         metrics: CommitMetrics::new(),
+        answers,
     };
     topics
         .into_iter()
@@ -94,5 +104,10 @@ pub(crate) fn start(
             let _nobody_waits = closed.send(thread.run(requests));
         })?;
     let requests = committer.requests.clone();
-    Ok((committer, CommitterThread { requests, finished }))
+    let thread = CommitterThread {
+        requests,
+        finished,
+        answering,
+    };
+    Ok((committer, thread))
 }

@@ -1,9 +1,10 @@
 //! The thread that syncs plain files, so that the commit log can go on meanwhile.
 
+use super::queue;
 use super::request::Request;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use tokio::sync::mpsc;
+use tokio::runtime::Handle;
 use weir_commitlog::Checkpoint;
 
 /// The commit log has two halves: there is never more to do than one of them.
@@ -18,11 +19,11 @@ pub(super) struct Checkpointer {
 
 impl Checkpointer {
     /// Starts the thread.
-    pub(super) fn start(requests: mpsc::Sender<Request>) -> std::io::Result<Self> {
+    pub(super) fn start(runtime: Handle, requests: queue::Sender) -> std::io::Result<Self> {
         let (sender, checkpoints) = sync_channel(QUEUE_CHECKPOINTS);
         let thread = std::thread::Builder::new()
             .name("checkpoint".into())
-            .spawn(move || run(&checkpoints, &requests))?;
+            .spawn(move || run(&checkpoints, &runtime, &requests))?;
         Ok(Self {
             checkpoints: Some(sender),
             thread: Some(thread),
@@ -54,10 +55,10 @@ impl Checkpointer {
     }
 }
 
-fn run(checkpoints: &Receiver<Checkpoint>, requests: &mpsc::Sender<Request>) {
+fn run(checkpoints: &Receiver<Checkpoint>, runtime: &Handle, requests: &queue::Sender) {
     for mut checkpoint in checkpoints {
         checkpoint.run();
         // Closed: the committer stops, and syncs all files once more.
-        let _closing = requests.blocking_send(Request::Checkpointed(checkpoint));
+        let _closing = runtime.block_on(requests.send(Request::Checkpointed(checkpoint)));
     }
 }

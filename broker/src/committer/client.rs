@@ -1,10 +1,11 @@
 //! The committer's handle, and the tickets it gives.
 
+use super::queue;
 use super::request::{CommitRequest, Request};
 use crate::broker::BrokerError;
 use crate::topic::{Topic, TopicCore};
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use weir_commitlog::{Appended, Operation, Outcome, StorageError};
 use weir_types::{GroupName, Incarnation, Offset, TopicName, TopicSettings};
 
@@ -33,7 +34,7 @@ impl Ticket {
 /// A handle of the committer. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Committer {
-    pub(super) requests: mpsc::Sender<Request>,
+    pub(super) requests: queue::Sender,
 }
 
 impl Committer {

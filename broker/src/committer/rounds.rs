@@ -1,12 +1,13 @@
 //! The thread's loop: rounds of whatever is queued.
 
+use super::answers::{Answering, Waiter};
 use super::checkpoints::Checkpointer;
+use super::queue;
 use super::request::{CommitRequest, Request};
 use super::{Committer, CommitterStart};
 use crate::metrics::CommitMetrics;
 use std::ops::ControlFlow;
 use std::time::Instant;
-use tokio::sync::mpsc;
 use weir_commitlog::{Checkpoint, NodeIdentity, Outcome, StorageError};
 
 /// Operations that one round takes at most, so that nobody waits behind an endless round.
@@ -19,10 +20,11 @@ pub(super) struct Thread {
     pub(super) identity: NodeIdentity,
     pub(super) metrics: CommitMetrics,
     pub(super) checkpointer: Checkpointer,
+    pub(super) answers: Answering,
 }
 
 impl Thread {
-    pub(super) fn run(mut self, mut requests: mpsc::Receiver<Request>) -> Result<(), StorageError> {
+    pub(super) fn run(mut self, mut requests: queue::Receiver) -> Result<(), StorageError> {
         while let Some(first) = self.next(&mut requests) {
             if self.serve(first, &mut requests).is_break() {
                 requests.close();
@@ -34,10 +36,10 @@ impl Thread {
     }
 
     /// The next request; syncs what is due in the meantime. `None` when nobody can ask any more.
-    fn next(&mut self, requests: &mut mpsc::Receiver<Request>) -> Option<Request> {
+    fn next(&mut self, requests: &mut queue::Receiver) -> Option<Request> {
         loop {
             let Some(due) = self.start.store.next_sync_due() else {
-                return requests.blocking_recv();
+                return self.start.runtime.block_on(requests.recv());
             };
             let wait = due.since(self.start.clock.now());
             let received = async { tokio::time::timeout(wait, requests.recv()).await };
@@ -57,7 +59,7 @@ impl Thread {
 
     /// Serves `first` and whatever else waits, up to the next request that is no commit. Breaks
     /// when that one says close.
-    fn serve(&mut self, first: Request, requests: &mut mpsc::Receiver<Request>) -> ControlFlow<()> {
+    fn serve(&mut self, first: Request, requests: &mut queue::Receiver) -> ControlFlow<()> {
         let mut next = Some(first);
         let mut round = Vec::new();
         let mut operations = 0;
@@ -73,7 +75,7 @@ impl Thread {
                 }
             }
             if operations < ROUND_OPERATIONS {
-                next = requests.try_recv().ok();
+                next = requests.try_recv();
             }
         }
         self.commit(round);
@@ -88,23 +90,16 @@ impl Thread {
         let mut operations = Vec::with_capacity(round.len());
         let mut waiters = Vec::with_capacity(round.len());
         for request in round {
-            waiters.push((request.operations.len(), request.wake, request.reply));
-            operations.extend(request.operations);
+            waiters.push(Waiter::of(request, &mut operations));
         }
         let outcomes = self
             .start
             .store
             .commit_round(&operations, self.start.clock.now());
         self.metrics.round(operations.len(), began.elapsed());
-        self.hand_out_checkpoint();
         self.report_failures(&outcomes);
-        let mut outcomes = outcomes.into_iter();
-        for (count, wake, reply) in waiters {
-            let own: Vec<_> = outcomes.by_ref().take(count).collect();
-            wake.iter().for_each(|topic| topic.notify_appended());
-            // A publisher that went away: its records are stored all the same.
-            let _gone = reply.send(own);
-        }
+        self.answers.give(waiters, outcomes);
+        self.hand_out_checkpoint();
     }
 
     /// Gives the work that makes room in the commit log to its own thread.
