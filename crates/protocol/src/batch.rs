@@ -1,5 +1,7 @@
 use crate::payload::{InvalidPayload, Payload, is_object};
+use crate::scan::Scanner;
 use bytes::Bytes;
+use memchr::memchr_iter;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use thiserror::Error;
@@ -64,6 +66,7 @@ pub enum InvalidBatch {
     },
 }
 
+/// The members of a line.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawLine<'a> {
@@ -116,7 +119,7 @@ pub fn parse_batch<L: FromLine>(
     body: &Bytes,
     max_payload_bytes: usize,
 ) -> Result<Vec<L>, InvalidBatch> {
-    let lines = body.split(|&b| b == b'\n').zip(1..);
+    let lines = lines(body).zip(1..);
     let mut parsed = Vec::new();
     for (text, line) in lines.filter(|(text, _)| !text.trim_ascii().is_empty()) {
         if parsed.len() == MAX_BATCH_LINES {
@@ -132,6 +135,16 @@ pub fn parse_batch<L: FromLine>(
     Ok(parsed)
 }
 
+/// The text between newlines, and after the last.
+fn lines(body: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let ends = memchr_iter(b'\n', body).chain([body.len()]);
+    ends.scan(0, |start, end| {
+        let line = &body[*start..end];
+        *start = end + 1;
+        Some(line)
+    })
+}
+
 fn parse_line<L: FromLine>(
     body: &Bytes,
     text: &[u8],
@@ -145,23 +158,105 @@ fn parse_line<L: FromLine>(
             e.valid_up_to()
         ))
     })?;
+    let (topic, message) = match plain_line(text) {
+        Some(plain) => plain.parts(body, max_payload_bytes),
+        None => any_line(text)
+            .map_err(refused)?
+            .parts(body, max_payload_bytes),
+    }
+    .map_err(|reason| InvalidBatch::Payload { line, reason })?;
+    L::from_line(topic, message).map_err(refused)
+}
+
+/// A line as most are: members without escapes, no headers, a payload that a quick look accepts.
+#[derive(Default)]
+struct PlainLine<'a> {
+    payload: &'a str,
+    topic: Option<TopicName>,
+    key: Option<Key>,
+    id: Option<MessageId>,
+    partition: Option<PartitionId>,
+    reply_to: Option<TopicName>,
+}
+
+/// Reads a plain line in one pass; `None` leaves it, and every refusal, to [`any_line`].
+fn plain_line(text: &str) -> Option<PlainLine<'_>> {
+    let mut scanner = Scanner::new(text);
+    let mut line = PlainLine::default();
+    scanner.token(b'{')?;
+    loop {
+        let name = scanner.plain_string()?;
+        scanner.token(b':')?;
+        match name {
+            "payload" if line.payload.is_empty() => line.payload = scanner.value_text()?,
+            "topic" => once(&mut line.topic, TopicName::parse(scanner.plain_string()?))?,
+            "key" => once(&mut line.key, Key::parse(scanner.plain_string()?))?,
+            "id" => once(&mut line.id, MessageId::parse(scanner.plain_string()?))?,
+            "partition" => {
+                let partition = scanner.value_text()?.parse();
+                once(&mut line.partition, partition.map(PartitionId))?;
+            }
+            "reply_to" => once(
+                &mut line.reply_to,
+                TopicName::parse(scanner.plain_string()?),
+            )?,
+            _ => return None,
+        }
+        if scanner.token(b'}').is_some() {
+            return (scanner.at_end() && !line.payload.is_empty()).then_some(line);
+        }
+        scanner.token(b',')?;
+    }
+}
+
+/// Sets a member that is valid and was not given before.
+fn once<T, E>(member: &mut Option<T>, value: Result<T, E>) -> Option<()> {
+    match member {
+        Some(_) => None,
+        None => value.ok().map(|value| *member = Some(value)),
+    }
+}
+
+/// Reads a line of any kind, or says what is wrong with it.
+fn any_line(text: &str) -> Result<RawLine<'_>, String> {
     if !is_object(text.as_bytes()) {
         let expected = "send one JSON object a line, such as {\"payload\":…}";
-        return Err(refused(format!("not a JSON object; {expected}")));
+        return Err(format!("not a JSON object; {expected}"));
     }
-    let raw: RawLine<'_> = serde_json::from_str(text).map_err(|e| refused(describe(&e)))?;
-    let payload = body.slice_ref(raw.payload.get().as_bytes());
-    let payload = Payload::parse(&payload, max_payload_bytes)
-        .map_err(|reason| InvalidBatch::Payload { line, reason })?;
-    let parts = NewMessage {
-        payload,
-        key: raw.key,
-        id: raw.id,
-        partition: raw.partition,
-        headers: raw.headers,
-        reply_to: raw.reply_to,
-    };
-    L::from_line(raw.topic, parts).map_err(refused)
+    serde_json::from_str(text).map_err(|e| describe(&e))
+}
+
+/// The topic that a line names, and its message.
+type Parts = (Option<TopicName>, NewMessage);
+
+impl PlainLine<'_> {
+    fn parts(self, body: &Bytes, max_payload_bytes: usize) -> Result<Parts, InvalidPayload> {
+        let payload = body.slice_ref(self.payload.as_bytes());
+        let message = NewMessage {
+            payload: Payload::of_checked(payload, max_payload_bytes)?,
+            key: self.key,
+            id: self.id,
+            partition: self.partition,
+            headers: Headers::default(),
+            reply_to: self.reply_to,
+        };
+        Ok((self.topic, message))
+    }
+}
+
+impl RawLine<'_> {
+    fn parts(self, body: &Bytes, max_payload_bytes: usize) -> Result<Parts, InvalidPayload> {
+        let payload = body.slice_ref(self.payload.get().as_bytes());
+        let message = NewMessage {
+            payload: Payload::parse(&payload, max_payload_bytes)?,
+            key: self.key,
+            id: self.id,
+            partition: self.partition,
+            headers: self.headers,
+            reply_to: self.reply_to,
+        };
+        Ok((self.topic, message))
+    }
 }
 
 /// The parser sees each line alone, so its "line 1" would mislead.
@@ -203,6 +298,30 @@ mod tests {
         assert!(error("{\"key\":\"k\"}").contains("missing field `payload`"));
         assert!(error("[1]").starts_with("line 1: not a JSON object"));
         assert_eq!(batch("\n").unwrap_err(), InvalidBatch::Empty);
+    }
+
+    #[test]
+    fn a_plain_line_means_what_any_line_means() {
+        let body = r#" {"id":"i","key":"k","partition":3,"payload": {"a":[1,"\n"]} ,"reply_to":"r","topic":"t"} "#;
+        let read = |parts: Result<Parts, InvalidPayload>| format!("{:?}", parts.unwrap());
+        let bytes = Bytes::from_static(body.as_bytes());
+        let text = std::str::from_utf8(&bytes).unwrap();
+        let plain = read(plain_line(text).unwrap().parts(&bytes, 64));
+        assert_eq!(plain, read(any_line(text).unwrap().parts(&bytes, 64)));
+        for unusual in [
+            r#"{"payload":1,"payload":1}"#,
+            r#"{"payload":1,"key":"k","key":"k"}"#,
+            r#"{"payload":1,"key":null}"#,
+            r#"{"payload":1,"key":"\u0041"}"#,
+            r#"{"payload":1,"partition":-1}"#,
+            r#"{"payload":1e5}"#,
+            r#"{"payload":1,"headers":{}}"#,
+            r#"{"payload":1} x"#,
+            r#"{"key":"k"}"#,
+            "{}",
+        ] {
+            assert!(plain_line(unusual).is_none(), "{unusual}");
+        }
     }
 
     #[test]

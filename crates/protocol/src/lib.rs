@@ -11,6 +11,7 @@ mod envelope;
 mod error;
 mod payload;
 mod receipt;
+mod scan;
 pub mod shapes;
 
 pub use batch::{FromLine, InvalidBatch, MultiTopicLine, NewMessage, parse_batch};

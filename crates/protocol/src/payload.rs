@@ -1,4 +1,6 @@
+use crate::scan::is_plain_json;
 use bytes::Bytes;
+use memchr::memchr2;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 use thiserror::Error;
@@ -47,12 +49,7 @@ impl Payload {
     /// # Errors
     /// [`InvalidPayload`] says what is wrong and where; the producer has to correct it.
     pub fn parse(body: &Bytes, max_bytes: usize) -> Result<Self, InvalidPayload> {
-        if body.len() > max_bytes {
-            return Err(InvalidPayload::TooLarge {
-                length_bytes: body.len(),
-                max_bytes,
-            });
-        }
+        check_size(body, max_bytes)?;
         let text = std::str::from_utf8(body).map_err(|e| InvalidPayload::NotUtf8 {
             position: e.valid_up_to(),
         })?;
@@ -60,10 +57,21 @@ impl Payload {
         if value.is_empty() {
             return Err(InvalidPayload::Empty);
         }
-        check_json(text).map_err(|e| InvalidPayload::NotJson {
-            reason: e.to_string(),
-        })?;
+        if !is_plain_json(value) {
+            check_json(text).map_err(|e| InvalidPayload::NotJson {
+                reason: e.to_string(),
+            })?;
+        }
         Ok(Self(on_one_line(body.slice_ref(value.as_bytes()))))
+    }
+
+    /// Takes a JSON value that was checked already.
+    ///
+    /// # Errors
+    /// [`InvalidPayload::TooLarge`].
+    pub(crate) fn of_checked(value: Bytes, max_bytes: usize) -> Result<Self, InvalidPayload> {
+        check_size(&value, max_bytes)?;
+        Ok(Self(on_one_line(value)))
     }
 
     /// The JSON string whose content is `text`.
@@ -85,14 +93,23 @@ impl Payload {
     }
 }
 
+fn check_size(body: &Bytes, max_bytes: usize) -> Result<(), InvalidPayload> {
+    match body.len() > max_bytes {
+        true => Err(InvalidPayload::TooLarge {
+            length_bytes: body.len(),
+            max_bytes,
+        }),
+        false => Ok(()),
+    }
+}
+
 fn on_one_line(value: Bytes) -> Bytes {
-    let breaks_line = |b: u8| b == b'\n' || b == b'\r';
-    if !value.iter().any(|&b| breaks_line(b)) {
+    if memchr2(b'\n', b'\r', &value).is_none() {
         return value;
     }
     value
         .iter()
-        .map(|&b| if breaks_line(b) { b' ' } else { b })
+        .map(|&b| if matches!(b, b'\n' | b'\r') { b' ' } else { b })
         .collect()
 }
 

@@ -25,17 +25,13 @@ impl MessageId {
     /// The id made of 128 bits, as 22 characters of base64url. The caller brings the randomness.
     #[must_use]
     pub fn from_bits(bits: u128) -> Self {
-        let text: String = (0..22)
-            .map(|i| {
-                let shift = 122_i32 - 6 * i;
-                let six = if shift >= 0 {
-                    bits >> shift
-                } else {
-                    bits << -shift
-                };
-                char::from(BASE64_URL[(six & 63) as usize])
-            })
-            .collect();
+        // The last character stands for two bits, followed by four zeros.
+        let last = BASE64_URL[((bits << 4) & 63) as usize];
+        let mut text = String::with_capacity(22);
+        text.extend(
+            (0..21).map(|i| char::from(BASE64_URL[((bits >> (122 - 6 * i)) & 63) as usize])),
+        );
+        text.push(char::from(last));
         Self(text.into())
     }
 
