@@ -14,6 +14,7 @@ mod request;
 mod rounds;
 
 pub(crate) use client::Committer;
+pub(crate) use request::Few;
 
 use crate::broker::BrokerError;
 use crate::metrics::CommitMetrics;

@@ -92,6 +92,11 @@ impl TopicCore {
         &self.partitions
     }
 
+    /// Fixed once the topic is created.
+    pub(crate) fn partition_count(&self) -> u32 {
+        u32::try_from(self.partitions.len()).unwrap_or(u32::MAX)
+    }
+
     pub(crate) fn metrics(&self) -> &TopicMetrics {
         self.metrics.get_or_init(|| TopicMetrics::new(&self.name))
     }

@@ -18,6 +18,63 @@ struct Part {
     payload_bytes: usize,
 }
 
+/// A batch by partition.
+#[derive(Default)]
+struct Parts {
+    parts: Vec<Part>,
+    by_place: BTreeMap<(TopicName, PartitionId), usize>,
+    /// The part of the last message: mostly that of the next, too.
+    last: usize,
+}
+
+impl Parts {
+    fn push(
+        &mut self,
+        line: usize,
+        topic: &Arc<TopicCore>,
+        message: NewMessage,
+    ) -> Result<(), BrokerError> {
+        let partition =
+            partition_for(topic, &message).map_err(|source| BrokerError::BatchLine {
+                line,
+                source: Box::new(source),
+            })?;
+        let part = self.part(topic, partition);
+        part.payload_bytes += message.payload.as_bytes().len();
+        part.records.push(record(message));
+        Ok(())
+    }
+
+    fn part(&mut self, topic: &Arc<TopicCore>, partition: &Partition) -> &mut Part {
+        let is_here =
+            |part: &Part| Arc::ptr_eq(&part.topic, topic) && part.partition.id() == partition.id();
+        if !self.parts.get(self.last).is_some_and(is_here) {
+            let next = self.parts.len();
+            let place = (topic.name().clone(), partition.id());
+            self.last = *self.by_place.entry(place).or_insert(next);
+            if self.last == next {
+                self.parts.push(Part {
+                    topic: topic.clone(),
+                    partition: partition.clone(),
+                    records: Vec::new(),
+                    payload_bytes: 0,
+                });
+            }
+        }
+        &mut self.parts[self.last]
+    }
+
+    /// By topic and partition.
+    fn in_order(self) -> Vec<Part> {
+        let mut parts = self.parts;
+        parts.sort_by(|a, b| {
+            let topics = a.topic.name().cmp(b.topic.name());
+            topics.then_with(|| a.partition.id().cmp(&b.partition.id()))
+        });
+        parts
+    }
+}
+
 impl Broker {
     /// Publishes one message; returns when it is durable. Creates the topic if that is allowed.
     ///
@@ -30,10 +87,15 @@ impl Broker {
         message: NewMessage,
     ) -> Result<Published, BrokerError> {
         self.check_accepts()?;
-        self.check_place(topic, &message)?;
-        let topic = self.get_or_create(topic).await?;
+        let topic = match self.shared.registry.get(topic) {
+            Some(topic) => topic,
+            None => {
+                self.check_place(topic, &message)?;
+                self.get_or_create(topic).await?
+            }
+        };
         let topic = topic.core();
-        let partition = partition_for(topic, &message)?.clone();
+        let partition = partition_for(topic, &message)?;
         let payload_bytes = message.payload.as_bytes().len();
         let record = record(message);
         let id = record.id.clone();
@@ -41,10 +103,9 @@ impl Broker {
             partition: partition.key(),
             records: vec![record],
         };
-        let ticket = self
-            .shared
-            .committer
-            .submit(vec![operation], vec![topic.clone()])
+        let committer = &self.shared.committer;
+        let ticket = committer
+            .submit([operation].into(), [topic.clone()].into())
             .await;
         let appended = ticket.durable().await?;
         let Some(appended) = appended.first() else {
@@ -69,11 +130,14 @@ impl Broker {
         topic: &TopicName,
         messages: Vec<NewMessage>,
     ) -> Result<BatchPublished, BrokerError> {
-        let lines = messages.into_iter().map(|message| MultiTopicLine {
-            topic: topic.clone(),
-            message,
-        });
-        self.publish_lines(lines.collect()).await
+        self.check_accepts()?;
+        self.check_lines(messages.iter().map(|message| (topic, message)))?;
+        let mut parts = Parts::default();
+        let core = self.get_or_create(topic).await?.core().clone();
+        for (line, message) in (1..).zip(messages) {
+            parts.push(line, &core, message)?;
+        }
+        self.commit(parts).await
     }
 
     /// Publishes a batch over several topics; returns when all of it is durable.
@@ -85,8 +149,30 @@ impl Broker {
         lines: Vec<MultiTopicLine>,
     ) -> Result<BatchPublished, BrokerError> {
         self.check_accepts()?;
-        self.check_lines(&lines)?;
-        let parts = self.split(lines).await?;
+        self.check_lines(lines.iter().map(|line| (&line.topic, &line.message)))?;
+        let mut parts = Parts::default();
+        let mut topic: Option<Arc<TopicCore>> = None;
+        for (
+            line,
+            MultiTopicLine {
+                topic: name,
+                message,
+            },
+        ) in (1..).zip(lines)
+        {
+            let core = match topic.take().filter(|last| *last.name() == name) {
+                Some(last) => last,
+                None => self.get_or_create(&name).await?.core().clone(),
+            };
+            parts.push(line, &core, message)?;
+            topic = Some(core);
+        }
+        self.commit(parts).await
+    }
+
+    /// Commits all parts in one round.
+    async fn commit(&self, parts: Parts) -> Result<BatchPublished, BrokerError> {
+        let parts = parts.in_order();
         let wake = wake_once(&parts);
         let mut places = Vec::with_capacity(parts.len());
         let mut operations = Vec::with_capacity(parts.len());
@@ -97,7 +183,8 @@ impl Broker {
             });
             places.push((part.topic, part.partition.id(), part.payload_bytes));
         }
-        let ticket = self.shared.committer.submit(operations, wake).await;
+        let committer = &self.shared.committer;
+        let ticket = committer.submit(operations.into(), wake.into()).await;
         let appended = ticket.durable().await?;
         let partitions: Vec<_> = places
             .into_iter()
@@ -112,60 +199,36 @@ impl Broker {
     }
 
     /// Before anything is created or stored: every line must have a place to go to.
-    fn check_lines(&self, lines: &[MultiTopicLine]) -> Result<(), BrokerError> {
+    fn check_lines<'a>(
+        &self,
+        lines: impl Iterator<Item = (&'a TopicName, &'a NewMessage)>,
+    ) -> Result<(), BrokerError> {
         let mut new_topics = BTreeSet::new();
-        for (line, MultiTopicLine { topic, message }) in (1..).zip(lines) {
+        // Of the line before: mostly that of this one too.
+        let mut known: Option<(&TopicName, u32)> = None;
+        for (line, (topic, message)) in (1..).zip(lines) {
             let named = |source| BrokerError::BatchLine {
                 line,
                 source: Box::new(source),
             };
-            self.check_place(topic, message).map_err(named)?;
-            if self.shared.registry.get(topic).is_none() && new_topics.insert(topic) {
+            let as_before = known.filter(|(last, _)| *last == topic);
+            let partitions = match as_before {
+                Some((_, partitions)) => partitions,
+                None => self.partitions_of(topic).map_err(named)?,
+            };
+            check_partition(topic, partitions, message).map_err(named)?;
+            let is_new = as_before.is_none() && self.shared.registry.get(topic).is_none();
+            if is_new && new_topics.insert(topic) {
                 self.check_room(new_topics.len()).map_err(named)?;
             }
+            known = Some((topic, partitions));
         }
         Ok(())
     }
 
     /// Whether the topic exists or may be created, and has the partition that the message names.
     fn check_place(&self, topic: &TopicName, message: &NewMessage) -> Result<(), BrokerError> {
-        let partitions = self.partitions_of(topic)?;
-        match message.partition {
-            Some(partition) if partition.0 >= partitions => Err(BrokerError::UnknownPartition {
-                topic: topic.clone(),
-                partition,
-                partitions,
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    async fn split(&self, lines: Vec<MultiTopicLine>) -> Result<Vec<Part>, BrokerError> {
-        let mut parts: BTreeMap<(TopicName, PartitionId), Part> = BTreeMap::new();
-        let mut topics: BTreeMap<TopicName, Arc<TopicCore>> = BTreeMap::new();
-        for (line, MultiTopicLine { topic, message }) in (1..).zip(lines) {
-            if !topics.contains_key(&topic) {
-                let created = self.get_or_create(&topic).await?;
-                topics.insert(topic.clone(), created.core().clone());
-            }
-            let core = &topics[&topic];
-            let partition =
-                partition_for(core, &message).map_err(|source| BrokerError::BatchLine {
-                    line,
-                    source: Box::new(source),
-                })?;
-            let part = parts
-                .entry((topic, partition.id()))
-                .or_insert_with(|| Part {
-                    topic: core.clone(),
-                    partition: partition.clone(),
-                    records: Vec::new(),
-                    payload_bytes: 0,
-                });
-            part.payload_bytes += message.payload.as_bytes().len();
-            part.records.push(record(message));
-        }
-        Ok(parts.into_values().collect())
+        check_partition(topic, self.partitions_of(topic)?, message)
     }
 
     fn check_accepts(&self) -> Result<(), BrokerError> {
@@ -179,14 +242,29 @@ impl Broker {
     }
 }
 
+fn check_partition(
+    topic: &TopicName,
+    partitions: u32,
+    message: &NewMessage,
+) -> Result<(), BrokerError> {
+    match message.partition {
+        Some(partition) if partition.0 >= partitions => Err(BrokerError::UnknownPartition {
+            topic: topic.clone(),
+            partition,
+            partitions,
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// The message's explicit partition, else by its key, else by its id, else the next in turn.
 fn partition_for<'a>(
     topic: &'a TopicCore,
     message: &NewMessage,
 ) -> Result<&'a Partition, BrokerError> {
-    let partitions = topic.settings().partitions;
     let key = message.key.as_ref().map(weir_types::Key::as_str);
     let text = key.or(message.id.as_ref().map(MessageId::as_str));
+    let partitions = topic.partition_count();
     let chosen = message
         .partition
         .or(text.map(|text| PartitionId::of_text(text, partitions)));

@@ -4,7 +4,7 @@
 //! tickets. To resolve them from the committer's thread would wake a worker at the first, which
 //! then often takes the processor before the second is resolved.
 
-use super::request::CommitRequest;
+use super::request::{CommitRequest, Few, Outcomes};
 use crate::topic::TopicCore;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -21,8 +21,8 @@ pub(super) struct Waiter {
     /// How many of the round's operations are its own.
     operations: usize,
     /// Topics whose waiting readers are woken.
-    wake: Vec<Arc<TopicCore>>,
-    reply: oneshot::Sender<Vec<Result<Outcome, StorageError>>>,
+    wake: Few<Arc<TopicCore>>,
+    reply: oneshot::Sender<Outcomes>,
 }
 
 impl Waiter {

@@ -1,26 +1,26 @@
 //! The committer's handle, and the tickets it gives.
 
 use super::queue;
-use super::request::{CommitRequest, Request};
+use super::request::{CommitRequest, Few, Outcomes, Request};
 use crate::broker::BrokerError;
 use crate::topic::{Topic, TopicCore};
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use weir_commitlog::{Appended, Operation, Outcome, StorageError};
+use weir_commitlog::{Appended, Operation, Outcome};
 use weir_types::{GroupName, Incarnation, Offset, TopicName, TopicSettings};
 
 /// Resolves when what was submitted is durable, or was not stored.
 #[derive(Debug)]
-pub(crate) struct Ticket(oneshot::Receiver<Vec<Result<Outcome, StorageError>>>);
+pub(crate) struct Ticket(oneshot::Receiver<Outcomes>);
 
 impl Ticket {
     /// Waits until the operations are durable; returns where appended records went.
     ///
     /// # Errors
     /// The first operation that failed; some of the others may be durable.
-    pub(crate) async fn durable(self) -> Result<Vec<Appended>, BrokerError> {
+    pub(crate) async fn durable(self) -> Result<Few<Appended>, BrokerError> {
         let outcomes = self.0.await.map_err(|_| BrokerError::Draining)?;
-        let mut appended = Vec::new();
+        let mut appended = Few::new();
         for outcome in outcomes {
             match outcome? {
                 Outcome::Appended(one) => appended.push(one),
@@ -41,8 +41,8 @@ impl Committer {
     /// Queues operations for the next round; waits only for room in the queue.
     pub(crate) async fn submit(
         &self,
-        operations: Vec<Operation>,
-        wake: Vec<Arc<TopicCore>>,
+        operations: Few<Operation>,
+        wake: Few<Arc<TopicCore>>,
     ) -> Ticket {
         let (reply, answer) = oneshot::channel();
         // If the committer is gone, so is `reply`, and the ticket says so.

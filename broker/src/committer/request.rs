@@ -2,6 +2,7 @@
 
 use crate::broker::BrokerError;
 use crate::topic::{Topic, TopicCore};
+use smallvec::SmallVec;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use weir_commitlog::{Checkpoint, Operation, Outcome, StorageError};
@@ -54,11 +55,17 @@ pub(super) enum Request {
     Close,
 }
 
+/// Mostly one, and then without an allocation.
+pub(crate) type Few<T> = SmallVec<[T; 1]>;
+
+/// What became of a request's operations.
+pub(super) type Outcomes = Few<Result<Outcome, StorageError>>;
+
 pub(super) struct CommitRequest {
-    pub(super) operations: Vec<Operation>,
+    pub(super) operations: Few<Operation>,
     /// Topics whose waiting readers are woken.
-    pub(super) wake: Vec<Arc<TopicCore>>,
-    pub(super) reply: oneshot::Sender<Vec<Result<Outcome, StorageError>>>,
+    pub(super) wake: Few<Arc<TopicCore>>,
+    pub(super) reply: oneshot::Sender<Outcomes>,
 }
 
 impl std::fmt::Debug for Request {

@@ -98,6 +98,8 @@ impl Thread {
             .commit_round(&operations, self.start.clock.now());
         self.metrics.round(operations.len(), began.elapsed());
         self.report_failures(&outcomes);
+        // Payloads are slices of the connections' buffers, which are used again if they are free.
+        drop(operations);
         self.answers.give(waiters, outcomes);
         self.hand_out_checkpoint();
     }

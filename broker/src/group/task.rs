@@ -10,7 +10,7 @@ use super::client::{GroupClient, GroupRequest, LeaseRequest};
 use super::delivery::{Delivered, Leased};
 use super::partition::PartitionState;
 use crate::broker::BrokerError;
-use crate::committer::Committer;
+use crate::committer::{Committer, Few};
 use crate::metrics::GroupMetrics;
 use crate::topic::{Partition, TopicCore};
 use futures_util::StreamExt;
@@ -209,7 +209,7 @@ impl GroupTask {
         }
         if !operations.is_empty() {
             // Nobody waits for this; if it fails the message comes back with one attempt less.
-            drop(self.committer.submit(operations, Vec::new()).await);
+            drop(self.committer.submit(operations.into(), Few::new()).await);
         }
     }
 

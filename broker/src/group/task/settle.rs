@@ -8,6 +8,7 @@ use super::super::delivery::Delivered;
 use super::super::partition::LeaseToken;
 use super::{GroupPartition, GroupTask};
 use crate::broker::BrokerError;
+use crate::committer::Few;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use weir_commitlog::{JournalEntry, Operation, StoredLine};
@@ -129,7 +130,7 @@ impl GroupTask {
             entry: entry.clone(),
         };
         let operations = pending.entries.iter().map(operation).collect();
-        let ticket = self.committer.submit(operations, Vec::new()).await;
+        let ticket = self.committer.submit(operations, Few::new()).await;
         self.commits.push(Box::pin(async move {
             (ticket.durable().await.map(drop), pending)
         }));

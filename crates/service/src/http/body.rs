@@ -1,8 +1,8 @@
 use super::{InFlight, Reservation};
 use bytes::{Buf, Bytes, BytesMut};
-use futures_util::{Stream, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use std::fmt::Display;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::time::{Instant, timeout_at};
@@ -83,11 +83,13 @@ where
     let mut chunks = pin!(chunks);
     let mut reservation = in_flight.try_reserve(0).ok_or(BodyError::Overloaded)?;
     let mut body = GrowingBody::Empty;
-    let deadline = Instant::now() + limits.total_timeout;
+    let mut deadline = None;
     loop {
-        let next_by = deadline.min(Instant::now() + limits.idle_timeout);
-        let next = timeout_at(next_by, chunks.next()).await;
-        let Some(chunk) = next.map_err(|_| BodyError::TimedOut)? else {
+        let next = match chunks.next().now_or_never() {
+            Some(next) => next,
+            None => next_in_time(chunks.as_mut(), limits, &mut deadline).await?,
+        };
+        let Some(chunk) = next else {
             let bytes = body.into_bytes();
             return Ok(ReceivedBody { bytes, reservation });
         };
@@ -105,6 +107,20 @@ where
         }
         body = body.with(chunk.copy_to_bytes(chunk_bytes));
     }
+}
+
+/// Waits for the next chunk. `deadline` is that of the whole body, set by the first wait: what is
+/// there already needs no clock.
+async fn next_in_time<S: Stream>(
+    mut chunks: Pin<&mut S>,
+    limits: &BodyLimits,
+    deadline: &mut Option<Instant>,
+) -> Result<Option<S::Item>, BodyError> {
+    let now = Instant::now();
+    let deadline = *deadline.get_or_insert(now + limits.total_timeout);
+    let next_by = deadline.min(now + limits.idle_timeout);
+    let next = timeout_at(next_by, chunks.next()).await;
+    next.map_err(|_| BodyError::TimedOut)
 }
 
 enum GrowingBody {
