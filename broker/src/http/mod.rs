@@ -1,11 +1,12 @@
 //! HTTP: the native API under `/v1`, the dialects of other brokers, health and metrics.
 //!
 //! Every handler decodes, validates, calls one method of [`Broker`], maps the error and encodes.
-//! Handlers are plain async functions on [`HttpState`]; warp only routes.
+//! Handlers are plain async functions on [`HttpState`]; warp only routes, and the hottest route takes
+//! a short cut.
 //!
 //! | route | module |
 //! |---|---|
-//! | `POST /v1/topics/{t}/messages`, `POST /v1/messages` | `publish` |
+//! | `POST /v1/topics/{t}/messages`, by `short_cut`, and `POST /v1/messages` | `publish` |
 //! | `GET /v1/topics/{t}/messages` | `fetch` |
 //! | `GET /v1/topics/{t}/stream` | `stream` |
 //! | `/v1/topics/{t}/groups/{g}/…` | `groups` |
@@ -20,6 +21,7 @@ mod groups;
 mod publish;
 mod query;
 mod request;
+mod short_cut;
 mod status;
 mod stream;
 mod topics;
@@ -31,7 +33,7 @@ use http::Request;
 use std::convert::Infallible;
 use std::sync::Arc;
 use warp::filters::BoxedFilter;
-use warp::hyper::body::Incoming;
+use warp::hyper::body::Body;
 use warp::{Filter, Rejection};
 use weir_protocol::ErrorCode;
 use weir_service::http::{BodyLimits, InFlight};
@@ -54,14 +56,17 @@ pub(crate) type State = Arc<HttpState>;
 type Route = BoxedFilter<(Answer,)>;
 
 /// The front end as a service for [`weir_service::http::serve`].
-pub fn service(
+pub fn service<B>(
     state: &Arc<HttpState>,
-) -> impl tower_service::Service<Request<Incoming>, Response = Answer, Error = Infallible, Future: Send>
+) -> impl tower_service::Service<Request<B>, Response = Answer, Error = Infallible, Future: Send>
 + Clone
 + Send
 + 'static
-+ use<> {
-    warp::service(routes(state))
++ use<B>
+where
+    B: Body<Data: Send, Error: std::error::Error + Send + Sync> + Send + Sync + 'static,
+{
+    short_cut::short_cut(state.clone(), warp::service(routes(state)))
 }
 
 /// Hot routes first: warp tries one after the other.

@@ -9,6 +9,7 @@ use futures_util::Stream;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use warp::Filter;
 use weir_protocol::{
     ErrorCode, InvalidBatch, InvalidPayload, MESSAGE_HEADER_PREFIX, MultiTopicLine, NDJSON,
@@ -17,35 +18,26 @@ use weir_protocol::{
 use weir_types::limits::MAX_BATCH_BYTES;
 use weir_types::{Headers, Key, MessageId, PartitionId, TopicName};
 
+/// Without the hot route, which `short_cut` serves.
 pub(super) fn routes(state: &State) -> Route {
-    let one_topic = warp::path!("v1" / "topics" / String / "messages")
-        .and(warp::post())
-        .and(with(state))
-        .and(raw_query())
-        .and(warp::header::headers_cloned())
-        .and(warp::body::stream())
-        .then(
-            |topic: String, state: State, query: String, headers: HeaderMap, chunks| async move {
-                answer(publish(&state, &topic, &query, &headers, chunks).await)
-            },
-        );
-    let several_topics = warp::path!("v1" / "messages")
+    warp::path!("v1" / "messages")
         .and(warp::post())
         .and(with(state))
         .and(raw_query())
         .and(warp::body::stream())
         .then(|state: State, query: String, chunks| async move {
             answer(publish_lines(&state, &query, chunks).await)
-        });
-    one_topic.or(several_topics).unify().boxed()
+        })
+        .boxed()
 }
 
-async fn publish(
+/// Publishes one message, or a batch to one topic.
+pub(super) async fn publish(
     state: &State,
     topic: &str,
     query: &str,
     headers: &HeaderMap,
-    chunks: impl Stream<Item = Result<impl Buf, warp::Error>>,
+    chunks: impl Stream<Item = Result<impl Buf, impl Display>>,
 ) -> Result<Answer, ApiError> {
     let topic = new_topic_name(topic)?;
     let query = Query::parse(query)?;
@@ -64,7 +56,7 @@ async fn publish_batch(
     state: &State,
     topic: &TopicName,
     query: Query,
-    chunks: impl Stream<Item = Result<impl Buf, warp::Error>>,
+    chunks: impl Stream<Item = Result<impl Buf, impl Display>>,
 ) -> Result<Answer, ApiError> {
     query.finish()?;
     let received = body(state, chunks, MAX_BATCH_BYTES).await?;
@@ -76,7 +68,7 @@ async fn publish_batch(
 async fn publish_lines(
     state: &State,
     query: &str,
-    chunks: impl Stream<Item = Result<impl Buf, warp::Error>>,
+    chunks: impl Stream<Item = Result<impl Buf, impl Display>>,
 ) -> Result<Answer, ApiError> {
     Query::parse(query)?.finish()?;
     let received = body(state, chunks, MAX_BATCH_BYTES).await?;

@@ -6,6 +6,8 @@ use bytes::Buf;
 use futures_util::Stream;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
+use std::borrow::Cow;
+use std::fmt::Display;
 use weir_protocol::{ErrorCode, is_object};
 use weir_service::http::{BodyLimits, ReceivedBody, collect_body};
 use weir_types::{GroupName, TopicName};
@@ -33,17 +35,15 @@ pub(crate) fn group_name(part: &str) -> Result<GroupName, ApiError> {
     GroupName::parse(&name).map_err(|e| ApiError::invalid_argument(e.to_string()))
 }
 
-fn decode(part: &str) -> Result<String, String> {
+fn decode(part: &str) -> Result<Cow<'_, str>, String> {
     let decoded = percent_decode_str(part).decode_utf8();
-    decoded
-        .map(Into::into)
-        .map_err(|_| format!("{part:?} is not percent-encoded UTF-8"))
+    decoded.map_err(|_| format!("{part:?} is not percent-encoded UTF-8"))
 }
 
 /// The whole body, within its limit, its deadlines and the budget of all.
 pub(crate) async fn body(
     state: &State,
-    chunks: impl Stream<Item = Result<impl Buf, warp::Error>>,
+    chunks: impl Stream<Item = Result<impl Buf, impl Display>>,
     max_bytes: usize,
 ) -> Result<ReceivedBody, ApiError> {
     let limits = BodyLimits {
