@@ -6,6 +6,7 @@ use crate::metrics::Exporter;
 use crate::settings::Settings;
 use anyhow::{Context, anyhow, bail};
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -42,15 +43,20 @@ pub fn process(settings: &Settings, ready: impl FnOnce(&Running)) -> anyhow::Res
 }
 
 fn runtime(settings: &Settings) -> anyhow::Result<tokio::runtime::Runtime> {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if let Some(threads) = settings.worker_threads {
-        builder.worker_threads(threads);
-    }
-    builder
+    let threads = settings.worker_threads.unwrap_or_else(default_workers);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
         .thread_name("weir")
         .enable_all()
         .build()
         .context("cannot start the runtime")
+}
+
+/// One processor is left to the committer's thread, which is as busy as a worker: with a worker more
+/// the two only take the processor from each other.
+fn default_workers() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    (processors - 1).max(1)
 }
 
 /// A broker that serves.

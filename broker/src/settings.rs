@@ -36,7 +36,7 @@ pub struct Settings {
     pub max_bytes_in_flight: usize,
     /// From the signal to the end.
     pub grace_period: Duration,
-    /// Threads that serve requests; `None` takes one for each processor.
+    /// Threads that serve requests; `None` takes one for each processor but one.
     pub worker_threads: Option<usize>,
     /// How log lines look.
     pub log_format: LogFormat,

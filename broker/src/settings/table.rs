@@ -170,7 +170,7 @@ pub static SETTINGS: &[Setting] = &[
         "WEIR_WORKER_THREADS",
         "N",
         "0",
-        "Threads that serve requests; 0 takes one for each processor",
+        "Threads that serve requests; 0 takes one for each processor but one, which the disk's thread has",
     ),
     setting(
         "log-format",
