@@ -3,7 +3,7 @@
 use crate::broker::BrokerError;
 use crate::metrics;
 use crate::topic::Partition;
-use weir_commitlog::{Finding, ReadBatch, ReadLimits};
+use weir_commitlog::{Finding, RawBatch, ReadBatch, ReadLimits};
 use weir_types::{Offset, Timestamp};
 
 /// See [`weir_commitlog::PartitionReader::read`]; damage is logged and counted here, once for all.
@@ -16,6 +16,27 @@ pub(crate) async fn read(
     let batch = tokio::task::spawn_blocking(move || reader.read(from, limits)).await??;
     batch.damage.iter().for_each(report);
     Ok(batch)
+}
+
+/// See [`weir_commitlog::PartitionReader::read_raw`].
+pub(crate) async fn read_raw(
+    partition: &Partition,
+    from: Offset,
+    limits: ReadLimits,
+) -> Result<RawBatch, BrokerError> {
+    let reader = partition.reader().clone();
+    let batch = tokio::task::spawn_blocking(move || reader.read_raw(from, limits)).await??;
+    batch.damage.iter().for_each(report);
+    Ok(batch)
+}
+
+/// The offset of the first record that is not older than `time`.
+pub(crate) async fn offset_at(
+    partition: &Partition,
+    time: Timestamp,
+) -> Result<Offset, BrokerError> {
+    let reader = partition.reader().clone();
+    Ok(tokio::task::spawn_blocking(move || reader.offset_at(time)).await??)
 }
 
 /// When the record at `offset`, or the next one that exists, was stored.

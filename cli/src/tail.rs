@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::output::{Output, note, print_line};
 use clap::Args;
 use weir_client::{Backoff, Client, FetchOptions, Followed, ReadFrom};
+use weir_protocol::shapes::{Gap, GapReason};
 use weir_types::{PartitionId, TopicName};
 
 /// Print a topic's messages as they come, without taking them from anyone.
@@ -48,6 +49,7 @@ async fn follow(client: &Client, output: Output, args: Tail) -> Result<(), Failu
     loop {
         match follow.next().await? {
             Followed::Message(m) => print_line(output.pick(&m.json, m.message.payload.get()))?,
+            Followed::Gap(gap) => note_gap(&gap),
             Followed::Interrupted { error, delay } => {
                 let why = error.map_or("the broker ended the stream".into(), |e| e.to_string());
                 note(&format!("{why}; again in {:.1} s", delay.as_secs_f64()));
@@ -63,13 +65,27 @@ async fn read_to_end(client: &Client, output: Output, args: Tail) -> Result<(), 
         ..FetchOptions::default()
     };
     loop {
-        let (messages, next) = client.fetch_verbatim(&args.topic, &options).await?;
-        if messages.is_empty() {
+        let fetched = client.fetch_verbatim(&args.topic, &options).await?;
+        if fetched.messages.is_empty() && fetched.gaps.is_empty() {
             return Ok(());
         }
-        for m in &messages {
+        fetched.gaps.iter().for_each(note_gap);
+        for m in &fetched.messages {
             print_line(output.pick(m.json.get(), m.message.payload.get()))?;
         }
-        options.from = ReadFrom::At(next);
+        options.from = ReadFrom::At(fetched.next);
     }
+}
+
+fn note_gap(gap: &Gap) {
+    let why = match gap.reason {
+        GapReason::Trimmed => "were removed by retention or a purge",
+        GapReason::Damaged => "are damaged on the broker's disk",
+        GapReason::Missing => "are missing",
+    };
+    let (partition, from, until) = (gap.partition, gap.from_offset, gap.until_offset);
+    note(&format!(
+        "partition {partition}: offsets {from} to {} {why}",
+        until.0.saturating_sub(1)
+    ));
 }

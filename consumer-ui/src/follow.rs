@@ -62,6 +62,10 @@ impl Follower {
                         failures = 0;
                         self.read(topic, &message, &log).await?;
                     }
+                    // The chart shows the gap; the broker's log says why.
+                    Ok(Followed::Gap(gap)) => {
+                        tracing::warn!(topic = topic.name(), ?gap, "samples are missing");
+                    }
                     Ok(Followed::Interrupted { error, .. }) => {
                         self.metrics.interruptions.increment(1);
                         tracing::debug!(topic = topic.name(), ?error, "the stream was interrupted");

@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use weir_commitlog::{ReadLimits, StoredLine};
+use weir_commitlog::{Gap, RawBatch, ReadLimits, StoredLine};
 use weir_protocol::Cursor;
-use weir_types::{Offset, PartitionId, TopicName};
+use weir_types::{Offset, PartitionId, Timestamp, TopicName};
 
 /// Where reading begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub enum ReadFrom {
     Latest,
     /// At an offset; only with an explicit partition.
     Offset(Offset),
+    /// At the first record that is not older than this.
+    Time(Timestamp),
     /// Where an earlier read ended. Partitions that it does not name begin at the earliest.
     Cursor(Cursor),
 }
@@ -39,6 +41,15 @@ pub struct FetchRequest {
     pub max_bytes: usize,
 }
 
+/// Offsets that a read passed over, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FetchedGap {
+    /// Its partition.
+    pub partition: PartitionId,
+    /// Which offsets, and why.
+    pub gap: Gap,
+}
+
 /// A record and where it lies.
 #[derive(Clone, Debug)]
 pub struct FetchedLine {
@@ -53,10 +64,27 @@ pub struct FetchedLine {
 pub struct Fetched {
     /// The topic, as it is called.
     pub topic: TopicName,
-    /// In order within each partition.
-    pub lines: Vec<FetchedLine>,
+    /// What was read.
+    pub read: Fragment,
     /// Where to read on.
     pub next: Cursor,
+}
+
+/// Some records, and what lay between them.
+#[derive(Clone, Debug, Default)]
+pub struct Fragment {
+    /// In order within each partition.
+    pub lines: Vec<FetchedLine>,
+    /// In order within each partition.
+    pub gaps: Vec<FetchedGap>,
+}
+
+impl Fragment {
+    /// Whether there is nothing to tell.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.gaps.is_empty()
+    }
 }
 
 /// Follows one topic; see [`StreamReader::next`].
@@ -82,27 +110,42 @@ impl Broker {
         request: &FetchRequest,
         wait: Duration,
     ) -> Result<Fetched, BrokerError> {
-        let mut reader = self.stream(topic, request)?;
-        let lines = reader.next(wait).await?.unwrap_or_default();
+        let mut reader = self.stream(topic, request).await?;
+        let read = reader.next(wait).await?.unwrap_or_default();
         Ok(Fetched {
             topic: reader.topic().clone(),
-            lines,
+            read,
             next: reader.cursor(),
         })
+    }
+
+    /// Like [`Broker::fetch`] of one partition, but with the lines as they are stored.
+    ///
+    /// # Errors
+    /// Like [`Broker::fetch`]; a request without a partition is refused.
+    pub async fn fetch_stored(
+        &self,
+        topic: &TopicName,
+        request: &FetchRequest,
+        wait: Duration,
+    ) -> Result<(RawBatch, Cursor), BrokerError> {
+        let mut reader = self.stream(topic, request).await?;
+        let batch = reader.next_stored(wait).await?;
+        Ok((batch, reader.cursor()))
     }
 
     /// Opens a reader that follows a topic.
     ///
     /// # Errors
     /// Like [`Broker::fetch`].
-    pub fn stream(
+    pub async fn stream(
         &self,
         topic: &TopicName,
         request: &FetchRequest,
     ) -> Result<StreamReader, BrokerError> {
         let topic = self.topic(topic)?;
         let partitions = chosen_partitions(&topic, request.partition)?;
-        let next = begin(&topic, &partitions, request)?;
+        let next = begin(&topic, &partitions, request).await?;
         Ok(StreamReader {
             appended: topic.core().appended(),
             draining: self.shared.draining.clone(),
@@ -135,33 +178,43 @@ fn chosen_partitions(
         .ok_or_else(unknown)
 }
 
-fn begin(
+async fn begin(
     topic: &Topic,
     partitions: &[Partition],
     request: &FetchRequest,
 ) -> Result<BTreeMap<PartitionId, Offset>, BrokerError> {
-    let earliest = |p: &Partition| p.reader().log_start_offset();
-    let place: Box<dyn Fn(&Partition) -> Offset> = match &request.from {
-        ReadFrom::Earliest => Box::new(earliest),
-        ReadFrom::Latest => Box::new(|p| p.reader().high_watermark()),
+    check_begin(topic, request)?;
+    let mut next = BTreeMap::new();
+    for partition in partitions {
+        let reader = partition.reader();
+        let offset = match &request.from {
+            ReadFrom::Earliest => reader.log_start_offset(),
+            ReadFrom::Latest => reader.high_watermark(),
+            ReadFrom::Offset(offset) => *offset,
+            ReadFrom::Time(time) => reads::offset_at(partition, *time).await?,
+            ReadFrom::Cursor(cursor) => match cursor.next.get(&partition.id()) {
+                Some(offset) => *offset,
+                None => reader.log_start_offset(),
+            },
+        };
+        next.insert(partition.id(), offset);
+    }
+    Ok(next)
+}
+
+/// Whether the request says a place that this topic has.
+fn check_begin(topic: &Topic, request: &FetchRequest) -> Result<(), BrokerError> {
+    match &request.from {
         ReadFrom::Offset(_) if request.partition.is_none() => {
-            return Err(BrokerError::OffsetWithoutPartition);
+            Err(BrokerError::OffsetWithoutPartition)
         }
-        ReadFrom::Offset(offset) => Box::new(|_| *offset),
         ReadFrom::Cursor(cursor) if cursor.incarnation != topic.core().incarnation() => {
-            return Err(BrokerError::StaleCursor {
+            Err(BrokerError::StaleCursor {
                 topic: topic.core().name().clone(),
-            });
+            })
         }
-        ReadFrom::Cursor(cursor) => Box::new(move |p| {
-            cursor
-                .next
-                .get(&p.id())
-                .copied()
-                .unwrap_or_else(|| earliest(p))
-        }),
-    };
-    Ok(partitions.iter().map(|p| (p.id(), place(p))).collect())
+        _ => Ok(()),
+    }
 }
 
 impl StreamReader {
@@ -186,27 +239,51 @@ impl StreamReader {
     ///
     /// # Errors
     /// The storage engine's.
-    pub async fn next(&mut self, wait: Duration) -> Result<Option<Vec<FetchedLine>>, BrokerError> {
+    pub async fn next(&mut self, wait: Duration) -> Result<Option<Fragment>, BrokerError> {
         let until = Instant::now() + wait;
         loop {
             self.appended.mark_unchanged();
-            let lines = self.read_all().await?;
-            if !lines.is_empty() {
-                self.topic.core().metrics().fetched(lines.len());
-                return Ok(Some(lines));
+            let read = self.read_all().await?;
+            if !read.is_empty() {
+                self.topic.core().metrics().fetched(read.lines.len());
+                return Ok(Some(read));
             }
             tokio::select! {
                 () = self.topic.closed().cancelled() => return Ok(None),
                 () = self.draining.cancelled() => return Ok(None),
-                () = tokio::time::sleep_until(until) => return Ok(Some(Vec::new())),
+                () = tokio::time::sleep_until(until) => return Ok(Some(Fragment::default())),
+                _ = self.appended.changed() => {}
+            }
+        }
+    }
+
+    /// The next lines of the first partition, as they are stored. Empty when `wait` ran out, the
+    /// topic was deleted or the broker drains.
+    async fn next_stored(&mut self, wait: Duration) -> Result<RawBatch, BrokerError> {
+        let partition = self.partitions[0].clone();
+        let until = Instant::now() + wait;
+        loop {
+            self.appended.mark_unchanged();
+            let from = self.next.get(&partition.id()).copied().unwrap_or_default();
+            let batch = reads::read_raw(&partition, from, self.limits).await?;
+            if batch.next_offset > from {
+                self.next.insert(partition.id(), batch.next_offset);
+                self.topic.core().metrics().fetched(batch.records);
+                return Ok(batch);
+            }
+            tokio::select! {
+                () = self.topic.closed().cancelled() => return Ok(batch),
+                () = self.draining.cancelled() => return Ok(batch),
+                () = tokio::time::sleep_until(until) => return Ok(batch),
                 _ = self.appended.changed() => {}
             }
         }
     }
 
     /// Reads what is there, sharing the limits fairly between the partitions.
-    async fn read_all(&mut self) -> Result<Vec<FetchedLine>, BrokerError> {
-        let mut lines = Vec::new();
+    async fn read_all(&mut self) -> Result<Fragment, BrokerError> {
+        let mut read = Fragment::default();
+        let lines = &mut read.lines;
         let mut next = self.next.clone();
         let mut left = self.limits;
         for (index, partition) in self.in_turn().enumerate() {
@@ -222,6 +299,11 @@ impl StreamReader {
                 continue;
             }
             next.insert(partition.id(), batch.next_offset);
+            read.gaps
+                .extend(batch.gaps.into_iter().map(|gap| FetchedGap {
+                    partition: partition.id(),
+                    gap,
+                }));
             for line in batch.lines {
                 left.max_records -= 1;
                 left.max_bytes = left.max_bytes.saturating_sub(line.bytes.len());
@@ -232,7 +314,7 @@ impl StreamReader {
             }
         }
         self.next = next;
-        Ok(lines)
+        Ok(read)
     }
 
     /// The partitions, from another one on each time something was read: where the limits are

@@ -12,7 +12,7 @@ mod publish;
 mod topics;
 
 pub use error::BrokerError;
-pub use fetch::{FetchRequest, Fetched, FetchedLine, ReadFrom, StreamReader};
+pub use fetch::{FetchRequest, Fetched, FetchedGap, FetchedLine, Fragment, ReadFrom, StreamReader};
 pub use groups::{LeaseOptions, LeasedMessage, ReceiptRequest};
 pub use open::{BrokerOptions, Closing};
 

@@ -8,12 +8,18 @@ use crate::broker::{FetchRequest, Fetched, FetchedLine, ReadFrom};
 use http::header::{ACCEPT, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use warp::Filter;
+use weir_commitlog::RawBatch;
+use weir_protocol::shapes::{Gap, GapReason};
 use weir_protocol::{Cursor, NDJSON, push_message};
-use weir_types::{Offset, TopicName};
+use weir_types::{Offset, PartitionId, Timestamp, TopicName};
 
 const DEFAULT_LIMIT: usize = 100;
 /// Carries the cursor where the body has no place for it.
 const NEXT_HEADER: &str = "weir-next";
+/// Carries the gaps where the body has no place for them: the first ones, so that a header stays a
+/// header.
+const GAPS_HEADER: &str = "weir-gaps";
+const MOST_GAPS_IN_HEADER: usize = 20;
 
 pub(super) fn routes(state: &State) -> Route {
     warp::path!("v1" / "topics" / String / "messages")
@@ -50,15 +56,15 @@ async fn fetch(
         let message = "lines as stored need a partition: add partition=<number>";
         return Err(ApiError::invalid_argument(message));
     }
+    if as_stored {
+        let (batch, next) = state.broker.fetch_stored(&topic, &request, wait).await?;
+        return Ok(stored_lines(request.partition, batch, &next));
+    }
     let fetched = state.broker.fetch(&topic, &request, wait).await?;
-    Ok(if as_stored {
-        stored_lines(&fetched)
-    } else {
-        messages(&fetched)
-    })
+    Ok(messages(&fetched))
 }
 
-/// `earliest`, `latest`, an offset, or a cursor.
+/// `earliest`, `latest`, an offset, a time, or a cursor.
 pub(super) fn read_from(text: &str) -> Result<ReadFrom, String> {
     match text {
         "earliest" => Ok(ReadFrom::Earliest),
@@ -67,8 +73,13 @@ pub(super) fn read_from(text: &str) -> Result<ReadFrom, String> {
             .parse()
             .map(|offset| ReadFrom::Offset(Offset(offset)))
             .map_err(|e| e.to_string()),
+        // No cursor has a colon, and every time has.
+        _ if text.contains(':') => Timestamp::parse_rfc3339(text)
+            .map(ReadFrom::Time)
+            .map_err(|e| e.to_string()),
         _ => Cursor::decode(text).map(ReadFrom::Cursor).map_err(|_| {
-            "allowed are \"earliest\", \"latest\", a cursor, and with partition an offset"
+            "allowed are \"earliest\", \"latest\", a time such as 2026-01-31T12:00:00Z, a cursor, \
+             and with partition an offset"
                 .to_owned()
         }),
     }
@@ -81,10 +92,17 @@ fn wants_ndjson(headers: &HeaderMap) -> bool {
 
 fn messages(fetched: &Fetched) -> Answer {
     let mut body = b"{\"messages\":[".to_vec();
-    push_messages(&mut body, &fetched.topic, &fetched.lines);
+    push_messages(&mut body, &fetched.topic, &fetched.read.lines);
     body.extend_from_slice(b"],\"next\":\"");
     body.extend_from_slice(fetched.next.encode().as_bytes());
-    body.extend_from_slice(b"\"}");
+    body.push(b'"');
+    let gaps = &fetched.read.gaps;
+    if !gaps.is_empty() {
+        let gaps = gaps.iter().map(|one| gap(one.partition, &one.gap));
+        body.extend_from_slice(b",\"gaps\":");
+        body.extend_from_slice(&json_list(gaps));
+    }
+    body.push(b'}');
     json_bytes(StatusCode::OK, body)
 }
 
@@ -97,15 +115,42 @@ fn push_messages(body: &mut Vec<u8>, topic: &TopicName, lines: &[FetchedLine]) {
     }
 }
 
-fn stored_lines(fetched: &Fetched) -> Answer {
-    let mut body = Vec::new();
-    for line in &fetched.lines {
-        body.extend_from_slice(&line.line.bytes);
-        body.push(b'\n');
+/// A gap as the API shows it.
+pub(super) fn gap(partition: PartitionId, gap: &weir_commitlog::Gap) -> Gap {
+    Gap {
+        partition,
+        from_offset: gap.range.start,
+        until_offset: gap.range.end,
+        reason: match gap.reason {
+            weir_commitlog::GapReason::Trimmed => GapReason::Trimmed,
+            weir_commitlog::GapReason::Damaged => GapReason::Damaged,
+            weir_commitlog::GapReason::Missing => GapReason::Missing,
+        },
     }
+}
+
+fn json_list(gaps: impl Iterator<Item = Gap>) -> Vec<u8> {
+    // Numbers and words always serialize.
+    serde_json::to_vec(&gaps.collect::<Vec<_>>()).unwrap_or_default()
+}
+
+/// The bytes of a read go into the answer as they are; mostly they are one piece.
+fn stored_lines(partition: Option<PartitionId>, mut batch: RawBatch, next: &Cursor) -> Answer {
+    let body = match batch.runs.len() {
+        1 => batch.runs.remove(0),
+        _ => batch.runs.concat().into(),
+    };
     let mut answer = body_of(StatusCode::OK, NDJSON, body);
-    if let Ok(next) = HeaderValue::from_str(&fetched.next.encode()) {
+    if let Ok(next) = HeaderValue::from_str(&next.encode()) {
         answer.headers_mut().insert(NEXT_HEADER, next);
+    }
+    if !batch.gaps.is_empty() {
+        let partition = partition.unwrap_or_default();
+        let gaps = batch.gaps.iter().take(MOST_GAPS_IN_HEADER);
+        let gaps = json_list(gaps.map(|one| gap(partition, one)));
+        if let Ok(gaps) = HeaderValue::from_bytes(&gaps) {
+            answer.headers_mut().insert(GAPS_HEADER, gaps);
+        }
     }
     answer
 }
@@ -123,7 +168,18 @@ mod tests {
             read_from("AQAAAAAAAACrAAAAAQAAAAAAAAAC"),
             Ok(ReadFrom::Cursor(_))
         ));
-        for text in ["", "-1", "oldest", "99999999999999999999"] {
+        assert_eq!(
+            read_from("1970-01-01T00:00:01Z"),
+            Ok(ReadFrom::Time(Timestamp(1_000)))
+        );
+        for text in [
+            "",
+            "-1",
+            "oldest",
+            "99999999999999999999",
+            "12:00",
+            "2026-01-31T25:00:00Z",
+        ] {
             assert!(read_from(text).is_err(), "{text}");
         }
     }

@@ -5,21 +5,23 @@
 //! everything sent so far. A quiet stream gets a comment now and then.
 
 use super::answer::{Answer, ApiError, answer};
-use super::fetch::read_from;
+use super::fetch::{gap, read_from};
 use super::query::{Query, raw_query};
 use super::request::topic_name;
 use super::{Route, State, with};
-use crate::broker::{BrokerError, FetchRequest, FetchedLine, ReadFrom, StreamReader};
+use crate::broker::{BrokerError, FetchRequest, Fragment, ReadFrom, StreamReader};
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream;
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use serde::Serialize;
 use std::convert::Infallible;
 use std::io::Write;
 use std::time::Duration;
 use sync_wrapper::SyncStream;
 use warp::{Filter, Reply};
+use weir_protocol::shapes::Gap;
 use weir_protocol::{Cursor, ErrorBody, push_message};
 use weir_types::TopicName;
 
@@ -39,13 +41,18 @@ pub(super) fn routes(state: &State) -> Route {
         .and(warp::header::headers_cloned())
         .then(
             |topic: String, state: State, query: String, headers: HeaderMap| async move {
-                answer(open(&state, &topic, &query, &headers))
+                answer(open(&state, &topic, &query, &headers).await)
             },
         )
         .boxed()
 }
 
-fn open(state: &State, topic: &str, query: &str, headers: &HeaderMap) -> Result<Answer, ApiError> {
+async fn open(
+    state: &State,
+    topic: &str,
+    query: &str,
+    headers: &HeaderMap,
+) -> Result<Answer, ApiError> {
     let topic = topic_name(topic)?;
     let mut query = Query::parse(query)?;
     let partition = query.take_partition()?;
@@ -60,7 +67,7 @@ fn open(state: &State, topic: &str, query: &str, headers: &HeaderMap) -> Result<
         max_records: FLUSH_RECORDS,
         max_bytes: FLUSH_BYTES,
     };
-    let reader = state.broker.stream(&topic, &request)?;
+    let reader = state.broker.stream(&topic, &request).await?;
     Ok(event_stream(events(reader)))
 }
 
@@ -106,9 +113,9 @@ fn events(reader: StreamReader) -> impl Stream<Item = Bytes> + Send {
             // However much is left to read: the client comes back with its cursor.
             Step::Follow(reader) if reader.is_draining() => Some((FAREWELL.into(), Step::End)),
             Step::Follow(mut reader) => Some(match reader.next(KEEP_ALIVE).await {
-                Ok(Some(lines)) if lines.is_empty() => (": quiet\n\n".into(), Step::Follow(reader)),
-                Ok(Some(lines)) => (
-                    flush(reader.topic(), &lines, &reader.cursor()),
+                Ok(Some(read)) if read.is_empty() => (": quiet\n\n".into(), Step::Follow(reader)),
+                Ok(Some(read)) => (
+                    flush(reader.topic(), &read, &reader.cursor()),
                     Step::Follow(reader),
                 ),
                 Ok(None) => (FAREWELL.into(), Step::End),
@@ -119,17 +126,42 @@ fn events(reader: StreamReader) -> impl Stream<Item = Bytes> + Send {
     })
 }
 
-fn flush(topic: &TopicName, lines: &[FetchedLine], cursor: &Cursor) -> Bytes {
-    let mut events = Vec::with_capacity(lines.iter().map(|line| line.line.bytes.len() + 80).sum());
-    for (left, line) in (0..lines.len()).rev().zip(lines) {
+/// Gaps first; the last event carries the cursor.
+fn flush(topic: &TopicName, read: &Fragment, cursor: &Cursor) -> Bytes {
+    let bytes = read.lines.iter().map(|line| line.line.bytes.len() + 80);
+    let mut events = Vec::with_capacity(bytes.sum());
+    let mut left = read.gaps.len() + read.lines.len();
+    let mut begin = |events: &mut Vec<u8>| {
+        left -= 1;
         if left == 0 {
             let _infallible = writeln!(events, "id: {}", cursor.encode());
         }
+    };
+    for one in &read.gaps {
+        begin(&mut events);
+        events.extend_from_slice(b"event: gap\ndata: ");
+        let gap = TopicGap {
+            topic,
+            gap: gap(one.partition, &one.gap),
+        };
+        // Numbers and words always serialize, and a Vec always takes them.
+        let _infallible = serde_json::to_writer(&mut events, &gap);
+        events.extend_from_slice(b"\n\n");
+    }
+    for line in &read.lines {
+        begin(&mut events);
         events.extend_from_slice(b"data: ");
         push_message(&mut events, topic, line.partition, &line.line.bytes);
         events.extend_from_slice(b"\n\n");
     }
     events.into()
+}
+
+#[derive(Serialize)]
+struct TopicGap<'a> {
+    topic: &'a TopicName,
+    #[serde(flatten)]
+    gap: Gap,
 }
 
 fn error_event(error: &BrokerError) -> Bytes {

@@ -10,6 +10,7 @@
 mod bad_input;
 mod crash;
 mod full_disk;
+mod gaps;
 mod groups;
 mod http_fetch;
 mod http_publish;

@@ -4,7 +4,7 @@ use crate::transport::Call;
 use crate::verbatim::VerbatimMessages;
 use crate::{Client, ClientError, ReadFrom, Verbatim};
 use std::time::Duration;
-use weir_protocol::shapes::{Fetched, Message};
+use weir_protocol::shapes::{Fetched, Gap, Message};
 use weir_types::{PartitionId, TopicName};
 
 /// What to fetch. The default is everything from the oldest record on, without waiting.
@@ -22,6 +22,17 @@ pub struct FetchOptions {
     pub wait: Option<Duration>,
 }
 
+/// What a fetch returned, each message with its JSON.
+#[derive(Clone, Debug)]
+pub struct FetchedVerbatim {
+    /// In order within each partition.
+    pub messages: Vec<Verbatim<Message>>,
+    /// What was passed over.
+    pub gaps: Vec<Gap>,
+    /// Cursor for the next fetch.
+    pub next: String,
+}
+
 impl Client {
     /// Reads messages by offset, without any group. `next` of the answer is the place for the next
     /// fetch.
@@ -36,7 +47,7 @@ impl Client {
         self.transport.call(fetch_call(topic, options)).await
     }
 
-    /// Like [`Client::fetch`], and keeps each message's JSON. Answers the messages and `next`.
+    /// Like [`Client::fetch`], and keeps each message's JSON.
     ///
     /// # Errors
     /// Like [`Client::fetch`].
@@ -44,10 +55,14 @@ impl Client {
         &self,
         topic: &TopicName,
         options: &FetchOptions,
-    ) -> Result<(Vec<Verbatim<Message>>, String), ClientError> {
+    ) -> Result<FetchedVerbatim, ClientError> {
         let call = fetch_call(topic, options);
         let fetched: VerbatimMessages<Message> = self.transport.call(call).await?;
-        Ok((fetched.messages, fetched.next))
+        Ok(FetchedVerbatim {
+            messages: fetched.messages,
+            gaps: fetched.gaps,
+            next: fetched.next,
+        })
     }
 }
 

@@ -1,8 +1,8 @@
-use crate::{Backoff, Client, ClientError, MessageStream, ReadFrom, StreamedMessage};
+use crate::{Backoff, Client, ClientError, MessageStream, ReadFrom, Streamed, StreamedMessage};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
-use weir_protocol::shapes::Message;
+use weir_protocol::shapes::Gap;
 use weir_types::{Offset, PartitionId, TopicName};
 
 /// What following a topic brings.
@@ -10,6 +10,8 @@ use weir_types::{Offset, PartitionId, TopicName};
 pub enum Followed {
     /// The next message.
     Message(StreamedMessage),
+    /// Offsets that no readable record has; reading goes on behind them.
+    Gap(Gap),
     /// The connection is gone; the next call waits for `delay` and then reconnects.
     Interrupted {
         /// Why; `None` when the broker ended the stream.
@@ -73,11 +75,18 @@ impl<J: FnMut() -> f64> Follow<J> {
     pub async fn next(&mut self) -> Result<Followed, ClientError> {
         loop {
             match self.next_of_connection().await {
-                Ok(Some(message)) if self.is_new(&message.message) => {
-                    self.note(&message);
-                    return Ok(Followed::Message(message));
+                Ok(Some(Streamed::Message(streamed))) => {
+                    let message = &streamed.message;
+                    let end = message.offset.next();
+                    if self.is_new(message.partition, end, streamed.cursor.clone()) {
+                        return Ok(Followed::Message(streamed));
+                    }
                 }
-                Ok(Some(repeated)) => self.resume_from(repeated.cursor),
+                Ok(Some(Streamed::Gap { gap, cursor })) => {
+                    if self.is_new(gap.partition, gap.until_offset, cursor) {
+                        return Ok(Followed::Gap(gap));
+                    }
+                }
                 Ok(None) => return Ok(self.interrupted(None)),
                 Err(error) if error.is_retryable() => return Ok(self.interrupted(Some(error))),
                 Err(error) => return Err(error),
@@ -94,7 +103,7 @@ impl<J: FnMut() -> f64> Follow<J> {
         }
     }
 
-    async fn next_of_connection(&mut self) -> Result<Option<StreamedMessage>, ClientError> {
+    async fn next_of_connection(&mut self) -> Result<Option<Streamed>, ClientError> {
         if self.stream.is_none() {
             self.connect().await?;
         }
@@ -114,17 +123,16 @@ impl<J: FnMut() -> f64> Follow<J> {
         Ok(())
     }
 
-    fn is_new(&self, message: &Message) -> bool {
-        let next = self.delivered.get(&message.partition);
-        next.is_none_or(|&next| message.offset >= next)
-    }
-
-    fn note(&mut self, streamed: &StreamedMessage) {
-        self.failures = 0;
-        let message = &streamed.message;
-        self.delivered
-            .insert(message.partition, message.offset.next());
-        self.resume_from(streamed.cursor.clone());
+    /// Notes what ends before `end`; false if it was delivered before.
+    fn is_new(&mut self, partition: PartitionId, end: Offset, cursor: Option<String>) -> bool {
+        self.resume_from(cursor);
+        let delivered = self.delivered.entry(partition).or_default();
+        let new = end > *delivered;
+        if new {
+            *delivered = end;
+            self.failures = 0;
+        }
+        new
     }
 
     fn resume_from(&mut self, cursor: Option<String>) {

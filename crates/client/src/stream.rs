@@ -8,7 +8,7 @@ use hyper::body::{Bytes, Incoming};
 use std::sync::Arc;
 use std::time::Duration;
 use weir_protocol::ErrorBody;
-use weir_protocol::shapes::Message;
+use weir_protocol::shapes::{Gap, Message};
 use weir_types::{PartitionId, TopicName};
 
 /// A message of a stream.
@@ -21,6 +21,20 @@ pub struct StreamedMessage {
     /// Place after this message and all before it. Given once per flush of the broker: `None`
     /// means that a later message of the same flush carries it.
     pub cursor: Option<String>,
+}
+
+/// What a stream brings.
+#[derive(Clone, Debug)]
+pub enum Streamed {
+    /// The next message.
+    Message(StreamedMessage),
+    /// Offsets that no readable record has; reading goes on behind them.
+    Gap {
+        /// Which ones, and why.
+        gap: Gap,
+        /// Place after the gap, like that of a message.
+        cursor: Option<String>,
+    },
 }
 
 /// One live connection that delivers messages as they are published. It ends when the connection
@@ -49,7 +63,9 @@ impl Client {
             .with_some("partition", partition);
         let accept = HeaderValue::from_static("text/event-stream");
         let mut call = Call::get(address).header(ACCEPT, accept);
+        // A time has colons, a cursor has not; only a cursor may be resumed from.
         if let ReadFrom::At(cursor) = from
+            && !cursor.contains(':')
             && let Ok(cursor) = HeaderValue::from_str(cursor)
         {
             call = call.header(HeaderName::from_static("last-event-id"), cursor);
@@ -65,16 +81,16 @@ impl Client {
 }
 
 impl MessageStream {
-    /// The next message; `None` when the broker ended the stream, which it does when it stops.
+    /// The next message or gap; `None` when the broker ended the stream, which it does when it stops.
     /// Cancel-safe.
     ///
     /// # Errors
     /// [`ClientError`]; the stream is over then.
-    pub async fn next(&mut self) -> Result<Option<StreamedMessage>, ClientError> {
+    pub async fn next(&mut self) -> Result<Option<Streamed>, ClientError> {
         loop {
             while let Some(event) = self.parser.next_event() {
-                if let Some(message) = self.read_event(event)? {
-                    return Ok(Some(message));
+                if let Some(streamed) = self.read_event(event)? {
+                    return Ok(Some(streamed));
                 }
             }
             let Some(chunk) = self.next_chunk().await? else {
@@ -117,27 +133,36 @@ impl MessageStream {
         }
     }
 
-    /// The message of an event. Events of kinds that this version does not know carry none.
-    fn read_event(&mut self, event: Event) -> Result<Option<StreamedMessage>, ClientError> {
+    /// What an event says. Events of kinds that this version does not know say nothing.
+    fn read_event(&mut self, event: Event) -> Result<Option<Streamed>, ClientError> {
         if event.id.is_some() {
             self.cursor.clone_from(&event.id);
         }
         match event.kind.as_str() {
             "" | "message" if !event.data.is_empty() => message(event).map(Some),
+            "gap" => gap(event).map(Some),
             "error" => Err(broker_error(&event.data)),
             _ => Ok(None),
         }
     }
 }
 
-fn message(event: Event) -> Result<StreamedMessage, ClientError> {
+fn gap(event: Event) -> Result<Streamed, ClientError> {
+    let gap = serde_json::from_slice(&event.data).map_err(|error| malformed(error.to_string()))?;
+    Ok(Streamed::Gap {
+        gap,
+        cursor: event.id,
+    })
+}
+
+fn message(event: Event) -> Result<Streamed, ClientError> {
     let json = String::from_utf8(event.data).map_err(|error| malformed(error.to_string()))?;
     let message = serde_json::from_str(&json).map_err(|error| malformed(error.to_string()))?;
-    Ok(StreamedMessage {
+    Ok(Streamed::Message(StreamedMessage {
         message,
         json,
         cursor: event.id,
-    })
+    }))
 }
 
 /// An error in the middle of a stream, where no status can carry it any more.

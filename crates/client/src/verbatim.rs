@@ -1,6 +1,7 @@
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+use weir_protocol::shapes::Gap;
 
 /// A message together with the JSON it came as, for those who pass it on whole: the JSON also has
 /// the fields that this version does not know.
@@ -25,6 +26,8 @@ impl<'de, M: DeserializeOwned> Deserialize<'de> for Verbatim<M> {
 #[serde(bound = "M: DeserializeOwned")]
 pub(crate) struct VerbatimMessages<M> {
     pub(crate) messages: Vec<Verbatim<M>>,
+    #[serde(default)]
+    pub(crate) gaps: Vec<Gap>,
     #[serde(default)]
     pub(crate) next: String,
 }

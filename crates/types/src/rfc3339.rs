@@ -1,13 +1,16 @@
 //! Times as people write them.
 
 use crate::Timestamp;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 use thiserror::Error;
 
 /// A text that is no time of RFC 3339.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0:?} is no time such as 2026-01-31T12:00:00Z or 2026-01-31T13:00:00.5+01:00")]
 pub struct InvalidTime(String);
+
+/// A year has four digits.
+const END_OF_9999: Duration = Duration::from_secs(253_402_300_799);
 
 impl Timestamp {
     /// Parses a time of RFC 3339 since 1970, with `Z` or an offset from UTC. What is finer than
@@ -17,6 +20,13 @@ impl Timestamp {
     /// [`InvalidTime`] shows what a time looks like.
     pub fn parse_rfc3339(text: &str) -> Result<Self, InvalidTime> {
         parse(text).ok_or_else(|| InvalidTime(text.to_owned()))
+    }
+
+    /// The time in words of RFC 3339, UTC, with milliseconds.
+    #[must_use]
+    pub fn to_rfc3339(self) -> String {
+        let latest = Duration::from_millis(self.0).min(END_OF_9999);
+        humantime::format_rfc3339_millis(UNIX_EPOCH + latest).to_string()
     }
 }
 
@@ -69,6 +79,8 @@ mod tests {
         ] {
             assert_eq!(Timestamp::parse_rfc3339(text), Ok(noon), "{text}");
         }
+        assert_eq!(noon.to_rfc3339(), "2026-01-31T12:00:00.000Z");
+        assert_eq!(Timestamp(u64::MAX).to_rfc3339(), "9999-12-31T23:59:59.000Z");
         let finer = Timestamp::parse_rfc3339("2026-01-31T12:00:00.1239Z");
         assert_eq!(finer, Ok(Timestamp(noon.0 + 123)));
     }

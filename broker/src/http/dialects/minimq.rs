@@ -177,10 +177,10 @@ async fn nodes(state: &State) -> Result<Answer, ApiError> {
             Err(error) if is_gone(&error) => break,
             result => result?,
         };
-        if fetched.lines.is_empty() || names.len() >= MAX_NODES {
+        if fetched.read.is_empty() || names.len() >= MAX_NODES {
             break;
         }
-        for line in &fetched.lines {
+        for line in &fetched.read.lines {
             let name = message_text(&line.line)?;
             if seen.insert(name.clone()) {
                 names.push(name);
