@@ -42,8 +42,8 @@ const OFFSET: &[u8] = b"{\"offset\":";
 const TIMESTAMP: &[u8] = b",\"timestamp\":";
 
 impl RecordDraft {
-    /// Appends the record's line, newline included.
-    pub(crate) fn encode(&self, offset: Offset, timestamp: Timestamp, out: &mut Vec<u8>) {
+    /// Appends the record's line, newline included, as it is stored.
+    pub fn encode(&self, offset: Offset, timestamp: Timestamp, out: &mut Vec<u8>) {
         debug_assert!(
             !self.payload.contains(&b'\n'),
             "a payload stays on its line"

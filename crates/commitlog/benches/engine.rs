@@ -1,0 +1,142 @@
+//! Time of the engine's work: encode, append, read, recover. How to run it: docs/development.md.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "the macros make what they like; a bench fails loudly"
+)]
+
+use bytes::Bytes;
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use std::hint::black_box;
+use std::sync::Arc;
+use tempfile::TempDir;
+use weir_commitlog::{
+    Disk, OpenOptions, Opened, Operation, PartitionKey, ReadLimits, RecordDraft, Store, TopicFiles,
+};
+use weir_types::{
+    Durability, Headers, Incarnation, MessageId, Offset, Timestamp, TopicName, TopicSettings,
+};
+
+const NOW: Timestamp = Timestamp(1_763_712_000_000);
+
+/// A record with a payload of 200 bytes.
+fn record() -> RecordDraft {
+    RecordDraft {
+        id: MessageId::from_bits(1 << 90),
+        key: None,
+        headers: Headers::default(),
+        reply_to: None,
+        payload: Bytes::from(format!("{{\"text\":\"{}\"}}", "x".repeat(189))),
+    }
+}
+
+fn append(partition: PartitionKey, records: usize) -> Operation {
+    Operation::Append {
+        partition,
+        records: vec![record(); records],
+    }
+}
+
+fn open(dir: &TempDir) -> Opened {
+    Store::open(Arc::new(Disk), dir.path(), OpenOptions::new(1)).unwrap()
+}
+
+fn create(store: &mut Store, partitions: u32, durability: Durability) -> TopicFiles {
+    let settings = TopicSettings {
+        partitions,
+        durability,
+        ..TopicSettings::default()
+    };
+    let name = TopicName::parse("bench").unwrap();
+    store
+        .create_topic(&name, settings, Incarnation(1), NOW)
+        .unwrap()
+}
+
+fn encode(c: &mut Criterion) {
+    let (record, mut out) = (record(), Vec::new());
+    let mut group = c.benchmark_group("encode");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("200 bytes", |b| {
+        b.iter(|| {
+            out.clear();
+            black_box(&record).encode(Offset(1_234_567), NOW, &mut out);
+        });
+    });
+}
+
+/// A round as the committer makes it: `operations` of one record each, over `partitions`.
+fn rounds(c: &mut Criterion) {
+    for (name, durability) in [("os", Durability::Os), ("fsync", Durability::Fsync)] {
+        let mut group = c.benchmark_group(format!("round with {name}"));
+        group.sample_size(30);
+        for partitions in [1, 16, 64, 256] {
+            let dir = TempDir::new().unwrap();
+            let mut opened = open(&dir);
+            let topic = create(&mut opened.store, partitions, durability);
+            let keys: Vec<_> = topic.partitions.iter().map(|(key, _)| *key).collect();
+            let round: Vec<_> = (0..256)
+                .map(|at| append(keys[at % keys.len()], 1))
+                .collect();
+            group.throughput(Throughput::Elements(round.len() as u64));
+            let what = format!("256 records over {partitions} partitions");
+            group.bench_function(what, |b| {
+                b.iter(|| {
+                    let outcomes = opened.store.commit_round(black_box(&round), NOW);
+                    assert!(outcomes.iter().all(Result::is_ok));
+                    while let Some(mut checkpoint) = opened.store.take_checkpoint() {
+                        checkpoint.run();
+                        opened.store.finish_checkpoint(&checkpoint).unwrap();
+                    }
+                });
+            });
+        }
+    }
+}
+
+fn read(c: &mut Criterion) {
+    let dir = TempDir::new().unwrap();
+    let mut opened = open(&dir);
+    let topic = create(&mut opened.store, 1, Durability::Os);
+    let (key, reader) = &topic.partitions[0];
+    for _ in 0..40 {
+        opened.store.commit_round(&[append(*key, 1_000)], NOW);
+    }
+    let limits = ReadLimits {
+        max_records: 3_000,
+        max_bytes: 1 << 20,
+    };
+    let mut group = c.benchmark_group("read 3000 records from the middle");
+    group.throughput(Throughput::Elements(3_000));
+    let from = Offset(20_000);
+    group.bench_function("line by line", |b| {
+        b.iter(|| reader.read(black_box(from), limits).unwrap());
+    });
+    group.bench_function("as stored", |b| {
+        b.iter(|| reader.read_raw(black_box(from), limits).unwrap());
+    });
+}
+
+/// What a start costs for each 16 MiB of a last segment after a crash.
+fn recover(c: &mut Criterion) {
+    let dir = TempDir::new().unwrap();
+    let mut opened = open(&dir);
+    let topic = create(&mut opened.store, 1, Durability::Os);
+    let mut bytes = 0;
+    while bytes < 16 << 20 {
+        let round = [append(topic.partitions[0].0, 1_000)];
+        opened.store.commit_round(&round, NOW);
+        bytes = topic.partitions[0].1.bytes();
+    }
+    drop(opened);
+    let mut group = c.benchmark_group("start after a crash");
+    group.sample_size(10);
+    group.throughput(Throughput::Bytes(bytes));
+    group.bench_function("16 MiB of one partition", |b| {
+        b.iter_batched(|| (), |()| open(&dir), BatchSize::PerIteration);
+    });
+}
+
+criterion_group!(benches, encode, read, recover, rounds);
+criterion_main!(benches);
