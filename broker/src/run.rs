@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use weir_commitlog::Disk;
 use weir_service::clock::Clock;
+use weir_service::descriptors;
 use weir_service::http::{DrainOutcome, InFlight};
 use weir_service::shutdown::Signals;
 use weir_service::telemetry;
@@ -59,6 +60,12 @@ fn default_workers() -> usize {
     (processors - 1).max(1)
 }
 
+/// Connections, segments and journals, and what else is open.
+fn needed_descriptors(settings: &Settings) -> u64 {
+    let others = 100;
+    (settings.http_limits.max_connections + settings.broker.max_open_files + others) as u64
+}
+
 /// A broker that serves.
 #[derive(Debug)]
 pub struct Running {
@@ -77,6 +84,7 @@ impl Running {
     /// # Errors
     /// What keeps it from starting, for the operator.
     pub async fn start(settings: &Settings, metrics: Exporter) -> anyhow::Result<Self> {
+        descriptors::raise_limit(needed_descriptors(settings));
         let (broker, closing) =
             Broker::open(settings.broker.clone(), Arc::new(Disk), Clock::system())?;
         let stop = CancellationToken::new();

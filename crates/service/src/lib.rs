@@ -2,12 +2,13 @@
 //!
 //! What every process of Weir needs around its own work: settings with one source of truth
 //! ([`settings`]), logs ([`telemetry`]), an HTTP accept loop with limits and a graceful end
-//! ([`http`]), signals ([`shutdown`]) and a clock that tests can hold still ([`clock`]).
+//! ([`http`]), enough file descriptors ([`descriptors`]), signals ([`shutdown`]) and a clock that tests can hold still ([`clock`]).
 //!
 //! Absent on purpose: routes, a web framework, topics and messages, and anything global but the
 //! log subscriber that [`telemetry::init`] installs.
 
 pub mod clock;
+pub mod descriptors;
 pub mod http;
 pub mod settings;
 pub mod shutdown;
