@@ -72,6 +72,11 @@ impl SparseIndex {
         self.bytes = bytes;
     }
 
+    /// How much of the segment, from the front, it speaks of.
+    pub(crate) fn covered_bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// When the first record was stored; `None` if there is none.
     fn first_timestamp(&self) -> Option<Timestamp> {
         self.places.first().map(|place| place.timestamp)

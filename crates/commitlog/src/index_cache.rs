@@ -29,7 +29,8 @@ impl IndexCache {
 
     pub(crate) fn put(&self, segment: &Arc<Segment>, index: Arc<SparseIndex>) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.retain(|(of, _)| of.strong_count() > 0);
+        let same = Arc::as_ptr(segment);
+        recent.retain(|(of, _)| of.strong_count() > 0 && of.as_ptr() != same);
         recent.truncate(MOST_INDEXES - 1);
         recent.push_front((Arc::downgrade(segment), index));
     }

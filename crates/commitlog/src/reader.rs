@@ -244,10 +244,9 @@ impl PartitionReader {
         let (mut low, mut high) = (0, segments.len());
         while low < high {
             let middle = low + (high - low) / 2;
-            let last = segments[middle].last_place(&self.files)?;
-            match last.is_none_or(|(_, timestamp)| timestamp < time) {
-                true => low = middle + 1,
-                false => high = middle,
+            match self.newest_in(&segments[low..=middle])? {
+                Some((at, timestamp)) if timestamp >= time => high = low + at,
+                _ => low = middle + 1,
             }
         }
         let Some(segment) = segments.get(low) else {
@@ -265,5 +264,19 @@ impl PartitionReader {
             }
         }
         Ok(high_watermark)
+    }
+
+    /// The last of `segments` that holds a record, and the time of its last one. One that holds
+    /// none, because it is new or damaged, says nothing about those before it.
+    fn newest_in(
+        &self,
+        segments: &[Arc<Segment>],
+    ) -> Result<Option<(usize, Timestamp)>, StorageError> {
+        for (at, segment) in segments.iter().enumerate().rev() {
+            if let Some((_, timestamp)) = segment.last_place(&self.files)? {
+                return Ok(Some((at, timestamp)));
+            }
+        }
+        Ok(None)
     }
 }

@@ -173,7 +173,9 @@ impl Segment {
                 return Ok(question(index));
             }
         }
-        if let Some(index) = files.indexes().get(self) {
+        // One that was loaded before the segment grew on says nothing about what came since.
+        let current = |index: &Arc<SparseIndex>| index.covered_bytes() == self.durable_bytes();
+        if let Some(index) = files.indexes().get(self).filter(current) {
             return Ok(question(&index));
         }
         let file = self.file.get(files)?;

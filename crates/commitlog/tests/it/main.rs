@@ -7,6 +7,7 @@
     reason = "tests state their expectations bluntly, in helpers too"
 )]
 
+mod by_time;
 mod clean_stop;
 mod data_directory;
 mod durability;
