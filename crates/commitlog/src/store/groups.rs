@@ -63,14 +63,13 @@ impl Store {
         let mut journals = Vec::new();
         let places: Vec<_> = (0..).map(PartitionId).zip(starts).collect();
         for (id, &start) in places.into_iter().rev() {
-            let dir = self.dir.groups_dir(topic, id);
-            let path = dir.join(journal::file_name(group));
-            let identity = JournalIdentity {
-                number: self.journal_numbers.next(),
-                group: incarnation,
-            };
-            journals.push(Journal::create(self.files.clone(), &path, identity, start)?);
-            self.dir.fs.sync_dir(&dir).context("sync", &dir)?;
+            match self.create_journal(topic, id, group, incarnation, start) {
+                Ok(created) => journals.push(created),
+                Err(error) => {
+                    self.remove_half_created_group(topic, group, starts.len());
+                    return Err(error);
+                }
+            }
         }
         journals.reverse();
         Ok(self.adopt_group(
@@ -81,6 +80,36 @@ impl Store {
                 journals,
             },
         ))
+    }
+
+    fn create_journal(
+        &mut self,
+        topic: &TopicName,
+        id: PartitionId,
+        group: &GroupName,
+        incarnation: Incarnation,
+        start: Offset,
+    ) -> Result<(Journal, Progress), StorageError> {
+        let dir = self.dir.groups_dir(topic, id);
+        let path = dir.join(journal::file_name(group));
+        let identity = JournalIdentity {
+            number: self.journal_numbers.next(),
+            group: incarnation,
+        };
+        let created = Journal::create(self.files.clone(), &path, identity, start)?;
+        self.dir.fs.sync_dir(&dir).context("sync", &dir)?;
+        Ok(created)
+    }
+
+    /// As far as that is possible: what stays would be a group at the next start.
+    fn remove_half_created_group(&self, topic: &TopicName, group: &GroupName, partitions: usize) {
+        for (id, _) in (0..).map(PartitionId).zip(0..partitions) {
+            let dir = self.dir.groups_dir(topic, id);
+            let path = dir.join(journal::file_name(group));
+            if self.dir.fs.remove_file(&path).is_ok() {
+                let _best_effort = self.dir.fs.sync_dir(&dir);
+            }
+        }
     }
 
     /// Deletes a group, durably; a later one of its name begins anew.
