@@ -87,15 +87,15 @@ pub(crate) struct Addition<'a> {
 }
 
 impl CommitLog {
-    /// Opens the parts in `dir` for writing and makes all frames of earlier starts void: the caller
-    /// has replayed and synced what they hold.
+    /// Opens the parts in `dir`. The frames of earlier starts stay what they are until
+    /// [`CommitLog::begin`].
     pub(crate) fn open(
         files: Arc<OpenFiles>,
         dir: PathBuf,
         part_bytes: u64,
         start: BrokerStart,
     ) -> Result<Self, StorageError> {
-        let part_bytes = part_bytes.next_multiple_of(BLOCK_BYTES as u64);
+        let part_bytes = part_bytes.max(1).next_multiple_of(BLOCK_BYTES as u64);
         let mut log = Self {
             parts: Vec::new(),
             current: 0,
@@ -114,12 +114,21 @@ impl CommitLog {
             let part = log.open_part(number)?;
             log.parts.push(part);
         }
-        let fs = log.files.fs().clone();
+        let fs = log.files.fs();
         fs.sync_dir(&log.dir).context("sync", &log.dir)?;
-        log.begin_part(0);
-        log.write_frame(&[])?;
-        log.remove_superfluous(&*fs)?;
         Ok(log)
+    }
+
+    /// Makes all frames of earlier starts void: what they hold is in the plain files, durably, and
+    /// so is every directory entry that leads to it.
+    pub(crate) fn begin(&mut self) -> Result<(), StorageError> {
+        for part in &mut self.parts {
+            part.cut_to_blocks()?;
+        }
+        self.begin_part(0);
+        self.write_frame(&[])?;
+        let fs = self.files.fs().clone();
+        self.remove_superfluous(&*fs)
     }
 
     /// Parts that a failed sync kept, and those of another size, are of no use any more.
@@ -136,11 +145,7 @@ impl CommitLog {
         let path = self.dir.join(format!("{PREFIX}{number}"));
         let file = self.files.fs().open_write_through(&path);
         let file = file.context("open", &path)?;
-        let length = file.len().context("measure", &path)?;
-        let filled = length - length % BLOCK_BYTES as u64;
-        if filled < length {
-            file.set_len(filled).context("cut", &path)?;
-        }
+        let filled = file.len().context("measure", &path)?;
         Ok(Part {
             path,
             number,
@@ -304,12 +309,14 @@ impl CommitLog {
         let part = &mut self.parts[index];
         let dirty = std::mem::take(&mut part.dirty);
         part.state = PartState::Free;
+        let (turn, first) = (part.turn, part.first);
+        let done = dirty.iter().filter(|file| !file.fail_stop().is_set());
+        done.for_each(|file| file.clear_unsynced(turn));
         if synced {
-            dirty.iter().for_each(|file| file.clear_unsynced(part.turn));
             self.checkpoints += 1;
             return Ok(());
         }
-        self.kept_from = self.kept_from.or(Some(part.first)).min(Some(part.first));
+        self.kept_from = self.kept_from.or(Some(first)).min(Some(first));
         self.kept_parts += 1;
         if self.kept_parts > MOST_KEPT_PARTS {
             self.failed = true;
@@ -351,11 +358,6 @@ impl CommitLog {
         self.failed
     }
 
-    /// Whether a sync failed so that a part had to be kept.
-    pub(crate) fn keeps_parts(&self) -> bool {
-        self.kept_parts > 0
-    }
-
     /// Bytes written since this start, zeros and padding included.
     pub(crate) fn written_bytes(&self) -> u64 {
         self.written_bytes
@@ -364,6 +366,19 @@ impl CommitLog {
     /// Checkpoints since this start.
     pub(crate) fn checkpoints(&self) -> u64 {
         self.checkpoints
+    }
+}
+
+impl Part {
+    /// What is written to it begins at a block.
+    fn cut_to_blocks(&mut self) -> Result<(), StorageError> {
+        let odd = self.filled % BLOCK_BYTES as u64;
+        if odd > 0 {
+            self.filled -= odd;
+            let cut = self.file.set_len(self.filled);
+            cut.context("cut", &self.path)?;
+        }
+        Ok(())
     }
 }
 

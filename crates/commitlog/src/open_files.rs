@@ -36,6 +36,13 @@ impl StorageFailures {
         failed.iter().cloned().collect()
     }
 
+    /// Whether nothing has failed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.is_empty()
+    }
+
     fn add(&self, path: &Path) {
         let mut failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         failed.insert(path.to_owned());

@@ -72,14 +72,20 @@ pub(crate) fn trim(reader: &PartitionReader, count: usize) -> Result<(), Storage
         let Some(oldest) = reader.drop_oldest() else {
             break;
         };
+        // Nobody misses an index that is gone; nobody would remove one that is left over.
         let removed =
-            remove(&**fs, oldest.path()).and_then(|()| remove(&**fs, &oldest.index_path()));
+            remove(&**fs, &oldest.index_path()).and_then(|()| remove(&**fs, oldest.path()));
         if removed.is_err() {
             reader.restore_oldest(oldest); // What is on the disk is tried again, not forgotten.
             return removed;
         }
     }
-    fs.sync_dir(dir).context("sync", dir)
+    let synced = fs.sync_dir(dir);
+    if synced.is_err() {
+        // What was removed may come back: the next start must look.
+        reader.files().note_failure(dir);
+    }
+    synced.context("sync", dir)
 }
 
 fn remove(fs: &dyn FileSystem, path: &Path) -> Result<(), StorageError> {

@@ -47,7 +47,7 @@ pub struct Store {
     partitions: HashMap<PartitionKey, OpenPartition>,
     journals: HashMap<JournalKey, OpenJournal>,
     /// Written files that are in no commit log and wait for a sync.
-    unsynced: HashMap<FileKey, SyncDue>,
+    unsynced: BTreeMap<FileKey, SyncDue>,
     /// Buffers that rounds use again.
     spare_buffers: Vec<Vec<u8>>,
     last_key: u64,
@@ -143,14 +143,14 @@ impl Store {
     /// # Errors
     /// The first sync that failed; the others were tried.
     pub fn close(mut self) -> Result<(), StorageError> {
-        let waiting: Vec<FileKey> = self.unsynced.drain().map(|(key, _)| key).collect();
         let mut result = Ok(());
-        for key in waiting {
+        for key in std::mem::take(&mut self.unsynced).into_keys() {
             result = result.and(self.sync(key));
         }
         result = result.and(self.commit_log.checkpoint_all());
-        // Otherwise the next start must replay what the commit log holds.
-        if result.is_ok() && !self.commit_log.has_failed() && !self.commit_log.keeps_parts() {
+        // Otherwise the next start must replay what the commit log holds, and look at what is there
+        // instead of what should be.
+        if result.is_ok() && self.files.failures().is_empty() {
             result = self.save_clean_stop();
         }
         result

@@ -38,7 +38,8 @@ impl Checkpoint {
 
     /// Syncs all files. One that fails accepts nothing more; the others are synced all the same.
     pub fn run(&mut self) {
-        for file in &self.dirty {
+        // What was synced for another reason may be closed and gone by now.
+        for file in self.dirty.iter().filter(|file| file.is_unsynced()) {
             let synced = file.sync(&self.files);
             if self.result.is_ok() {
                 self.result = synced;

@@ -85,17 +85,19 @@ impl PartContent {
                     position += frame.length;
                     found.frames.push(frame);
                 }
-                Some(_) => break,
-                None => match self.next_legible(position, last) {
+                // Something older: the end of the turn, unless the disk has lost a write.
+                older => match self.next_legible(position, last) {
                     Some((next, key)) => {
                         found.damage.push(self.damage(position, Some(key)));
                         position = next;
                     }
                     None => {
-                        let remains = self.remains(position, last);
-                        found
-                            .damage
-                            .extend(remains.map(|key| self.damage(position, Some(key))));
+                        let remains = match older {
+                            Some(_) => None,
+                            None => self.remains(position, last),
+                        };
+                        let remains = remains.map(|key| self.damage(position, Some(key)));
+                        found.damage.extend(remains);
                         break;
                     }
                 },

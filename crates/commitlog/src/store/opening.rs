@@ -91,7 +91,7 @@ impl Store {
             topics: BTreeMap::new(),
             partitions: HashMap::new(),
             journals: HashMap::new(),
-            unsynced: HashMap::new(),
+            unsynced: BTreeMap::new(),
             spare_buffers: Vec::new(),
             last_key: 0,
         };
@@ -111,6 +111,8 @@ impl Store {
             files.groups = groups.map(|g| store.adopt_group(&name, g)).collect();
             topics.push(files);
         }
+        // Not before all is settled: until then the next start may need the frames once more.
+        store.commit_log.begin()?;
         Ok(Opened {
             store,
             topics,

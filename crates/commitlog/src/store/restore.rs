@@ -3,7 +3,7 @@
 use crate::commit_log::{Entry, LoggedFile, ReplayTarget};
 use crate::data_dir::DataDir;
 use crate::error::{Context, StorageError};
-use crate::fs::{File, OpenMode};
+use crate::fs::{self, File, OpenMode};
 use crate::journal::{self, JournalNumber};
 use crate::record;
 use crate::segment;
@@ -33,6 +33,22 @@ struct PlainFile {
     file: Arc<dyn File>,
 }
 
+impl PlainFile {
+    /// Whole lines stand before `position`. If what stood there is lost, because a power cut met
+    /// damage in the commit log, what follows must not be taken for a part of it.
+    fn end_line_before(&self, position: u64) -> io::Result<()> {
+        let Some(end) = position.checked_sub(1) else {
+            return Ok(());
+        };
+        let mut before = [0];
+        let read = fs::read_full(&*self.file, &mut before, end)?;
+        match (read, before) {
+            (1, [b'\n']) => Ok(()),
+            _ => self.file.write_all_at(b"\n", end),
+        }
+    }
+}
+
 impl<'a> Restore<'a> {
     pub(super) fn new(dir: &'a DataDir, topics: &'a [(TopicName, TopicFile)]) -> Self {
         Self {
@@ -52,7 +68,10 @@ impl<'a> Restore<'a> {
     }
 
     fn sync_all(&mut self) -> Result<(), StorageError> {
-        for (_, open) in self.open.drain() {
+        let mut open: Vec<_> = self.open.drain().map(|(_, open)| open).collect();
+        // In the same order every time, so that a simulation can be repeated.
+        open.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        for open in open {
             open.file.sync_data().context("sync", &open.path)?;
         }
         Ok(())
@@ -94,9 +113,8 @@ impl<'a> Restore<'a> {
                 if self.journals.is_none() {
                     self.journals = Some(self.find_journals()?);
                 }
-                let journals = self.journals.iter().flatten();
-                let mut found = journals.filter(|(known, _)| **known == number);
-                Ok(found.next().map(|(_, path)| path.clone()))
+                let journals = self.journals.as_ref();
+                Ok(journals.and_then(|known| known.get(&number).cloned()))
             }
         }
     }
@@ -146,7 +164,8 @@ impl ReplayTarget for Restore<'_> {
             self.note_end(entry);
             return Ok(());
         };
-        let written = plain.file.write_all_at(entry.bytes, entry.position.0);
+        let written = plain.end_line_before(entry.position.0);
+        let written = written.and_then(|()| plain.file.write_all_at(entry.bytes, entry.position.0));
         written.context("write to", &plain.path)
     }
 }

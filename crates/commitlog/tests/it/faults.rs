@@ -359,3 +359,14 @@ fn operations_on_what_was_deleted_are_gone() {
             .is_err()
     );
 }
+
+#[test]
+fn a_segment_whose_index_cannot_be_removed_stays_readable() {
+    let mut rig = Rig::with(settings(1, 10));
+    rig.append(&["1"]);
+    rig.append(&["2"]);
+    rig.disk.fail(Fault::on(Call::Remove).path(".index").once());
+    rig.purge_topic(&topic("t")).unwrap_err();
+    assert_eq!(rig.contents(0).len(), 2);
+    assert_eq!(rig.purge_topic(&topic("t")).unwrap(), 2);
+}

@@ -18,4 +18,5 @@ mod model;
 mod recovery;
 mod retention;
 mod rig;
+mod starts;
 mod topics;
