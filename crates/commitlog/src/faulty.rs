@@ -117,12 +117,20 @@ impl FaultyDisk {
     }
 
     /// The disk as it may be found after a loss of power: all that was synced, and any part of what
-    /// was not; the last write that survives in a file may be torn at any byte. Locks are released,
+    /// was not; the last write that survives in a file may be torn at any byte, or be there in some
+    /// of its sectors only. Locks are released,
     /// faults forgotten. This disk goes on unchanged.
     #[must_use]
     pub fn cut_power(&self, rng: &mut fastrand::Rng) -> Self {
         let state = self.state();
         Self::with_tree(state.tree.after_power_cut(rng), state.capacity_bytes)
+    }
+
+    /// The disk after the worst loss of power: nothing is there but what was synced.
+    #[must_use]
+    pub fn cut_power_hard(&self) -> Self {
+        let state = self.state();
+        Self::with_tree(state.tree.as_synced(), state.capacity_bytes)
     }
 
     /// The disk as the next process finds it when this one is killed: all that was written,

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+/// What a disk writes as a whole.
+const SECTOR_BYTES: usize = 512;
+
 /// Place of a node in its tree.
 pub(super) type NodeId = usize;
 
@@ -74,6 +77,28 @@ impl Change {
             cut @ Self::SetLen(_) => cut.clone(),
         }
     }
+
+    /// Some of the sectors that the change writes, in whatever order the disk liked.
+    fn some_sectors(&self, rng: &mut fastrand::Rng) -> Vec<Self> {
+        let Self::Write { at, bytes } = self else {
+            return vec![self.clone()];
+        };
+        let mut sectors = Vec::new();
+        let mut from = 0;
+        while from < bytes.len() {
+            let end = bytes
+                .len()
+                .min(from + SECTOR_BYTES - (at + from) % SECTOR_BYTES);
+            if rng.bool() {
+                sectors.push(Self::Write {
+                    at: at + from,
+                    bytes: bytes[from..end].to_vec(),
+                });
+            }
+            from = end;
+        }
+        sectors
+    }
 }
 
 impl FileNode {
@@ -131,17 +156,23 @@ impl FileNode {
         self.unsynced.iter_mut().for_each(|one| one.lost = false);
     }
 
+    /// The file without anything that was not synced.
+    pub(super) fn as_synced(&self) -> Self {
+        Self::synced(self.synced.clone())
+    }
+
     /// The file after a loss of power.
     pub(super) fn after_power_cut(&self, rng: &mut fastrand::Rng) -> Self {
         let mut content = self.synced.clone();
         let kept = kept(&self.unsynced, rng);
         if let Some((last, whole)) = kept.split_last() {
             whole.iter().for_each(|one| one.change.apply(&mut content));
-            let torn = match rng.bool() {
-                true => last.change.torn(rng),
-                false => last.change.clone(),
+            let torn = match rng.u8(..4) {
+                0 => last.change.some_sectors(rng),
+                1 => vec![last.change.torn(rng)],
+                _ => vec![last.change.clone()],
             };
-            torn.apply(&mut content);
+            torn.iter().for_each(|part| part.apply(&mut content));
         }
         Self::synced(content)
     }

@@ -229,6 +229,20 @@ impl Tree {
                 file.retry_lost();
             }
         }
+        found.forget_unreachable();
+        found
+    }
+
+    pub(super) fn as_synced(&self) -> Self {
+        let mut found = self.clone();
+        found.unsynced.clear();
+        for node in &mut found.nodes {
+            match node {
+                Node::File(file) => *file = file.as_synced(),
+                Node::Dir(dir) => dir.current.clone_from(&dir.synced),
+            }
+        }
+        found.forget_unreachable();
         found
     }
 
@@ -245,7 +259,31 @@ impl Tree {
                 Node::Dir(dir) => dir.current.clone_from(&dir.synced),
             }
         }
+        found.forget_unreachable();
         found
+    }
+
+    /// Gives back the content of files that nobody can find any more.
+    fn forget_unreachable(&mut self) {
+        let mut reachable = vec![false; self.nodes.len()];
+        let mut waiting = vec![ROOT];
+        waiting.extend(self.unsynced.iter().map(|change| change.node));
+        while let Some(id) = waiting.pop() {
+            if std::mem::replace(&mut reachable[id], true) {
+                continue;
+            }
+            if let Node::Dir(dir) = &self.nodes[id] {
+                waiting.extend(dir.current.values().chain(dir.synced.values()));
+            }
+        }
+        for (node, _) in self
+            .nodes
+            .iter_mut()
+            .zip(reachable)
+            .filter(|(_, kept)| !kept)
+        {
+            *node = Node::File(FileNode::default());
+        }
     }
 
     /// Puts a file there, durably.
