@@ -19,7 +19,7 @@ use crate::checked_line;
 use crate::commit_log::LoggedFile;
 use crate::error::{Context, StorageError};
 use crate::fs::{self, FileSystem};
-use crate::open_files::{FailStop, LogFile, OpenFiles};
+use crate::open_files::{FailStop, InUse, LogFile, OpenFiles};
 use crate::recovery::{Finding, FindingKind};
 use crate::written::Written;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -34,8 +34,6 @@ use weir_types::{
 
 const SUFFIX: &str = ".journal";
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
-/// A journal smaller than this is never compacted.
-const COMPACT_ABOVE_BYTES: u64 = 64 * 1024;
 
 /// Names a journal file in the commit log. Unique in the data directory, for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -265,7 +263,8 @@ pub(crate) struct Journal {
     file: Arc<LogFile>,
     identity: JournalIdentity,
     bytes: u64,
-    compact_above: u64,
+    /// What its whole meaning took when it was last written as one line, or read.
+    compacted_bytes: u64,
     staged: Vec<u8>,
 }
 
@@ -332,7 +331,7 @@ impl Journal {
             file,
             identity,
             bytes: line.len() as u64,
-            compact_above: COMPACT_ABOVE_BYTES,
+            compacted_bytes: line.len() as u64,
             staged: Vec::new(),
         };
         Ok((journal, progress))
@@ -350,7 +349,7 @@ impl Journal {
             files,
             identity,
             bytes: read.bytes,
-            compact_above: compact_above(read.progress.as_line(identity).len()),
+            compacted_bytes: read.progress.as_line(identity).len() as u64,
             staged: Vec::new(),
         }
     }
@@ -391,16 +390,15 @@ impl Journal {
     pub(crate) fn write(&mut self) -> Result<Written, StorageError> {
         let lines = std::mem::take(&mut self.staged);
         let position = FilePosition(self.bytes);
-        let file = self.file.get(&self.files)?;
+        let in_use = InUse::of(&self.file);
+        let file = in_use.get(&self.files)?;
         if let Err(refused) = file.write_all_at(&lines, self.bytes) {
-            if file.set_len(self.bytes).is_err() {
-                self.file.fail(&self.files);
-            }
+            in_use.cut_back(&self.files, self.bytes);
             return Err(refused).context("write to", self.file.path());
         }
         self.bytes += lines.len() as u64;
         Ok(Written {
-            file: self.file.clone(),
+            file: in_use,
             logged: LoggedFile::Journal(self.identity.number),
             position,
             lines,
@@ -413,12 +411,15 @@ impl Journal {
         written.cut(&self.files);
     }
 
-    /// Replaces a journal that has grown by one line that says the same. Nothing staged may wait.
+    /// Replaces a journal that has grown to twice its meaning, and above `least_bytes`, by one line
+    /// that says the same. Nothing staged may wait.
     pub(crate) fn compact_if_grown(
         &mut self,
+        least_bytes: u64,
         numbers: &mut JournalNumbers,
     ) -> Result<(), StorageError> {
-        match self.file.fail_stop().is_set() || self.bytes <= self.compact_above {
+        let compact_above = least_bytes.max(2 * self.compacted_bytes);
+        match self.file.fail_stop().is_set() || self.bytes <= compact_above {
             true => Ok(()),
             false => self.compact(numbers),
         }
@@ -442,14 +443,9 @@ impl Journal {
         self.file = LogFile::opened(&self.files, path.into(), replaced?, fail_stop);
         self.identity = identity;
         self.bytes = line.len() as u64;
-        self.compact_above = compact_above(line.len());
+        self.compacted_bytes = self.bytes;
         Ok(())
     }
-}
-
-/// Size at which a journal is compacted whose whole meaning takes `compacted_bytes`.
-fn compact_above(compacted_bytes: usize) -> u64 {
-    COMPACT_ABOVE_BYTES.max(2 * compacted_bytes as u64)
 }
 
 /// What all intact lines say together.

@@ -8,6 +8,7 @@ use crate::error::{Context, StorageError};
 use crate::fs::{File, FileSystem, OpenMode};
 use crate::index_cache::IndexCache;
 use std::collections::{BTreeSet, VecDeque};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
@@ -73,6 +74,8 @@ pub(crate) struct LogFile {
     /// Why it stays open: the round of the commit log that its writes wait in, or
     /// [`LogFile::UNLOGGED`]; 0 when all is synced.
     unsynced: AtomicU64,
+    /// How many [`InUse`] there are.
+    users: AtomicU64,
     syncing: Mutex<()>,
     fail_stop: FailStop,
 }
@@ -140,6 +143,7 @@ impl LogFile {
             file: RwLock::new(None),
             used: AtomicBool::new(false),
             unsynced: AtomicU64::new(0),
+            users: AtomicU64::new(0),
             syncing: Mutex::default(),
             fail_stop,
         })
@@ -199,7 +203,8 @@ impl LogFile {
 
     /// Closes the file unless it was used lately or has writes to sync; false if it stays open.
     fn close_if_idle(&self) -> bool {
-        if self.used.swap(false, Ordering::Relaxed) || self.is_unsynced() {
+        let used = self.used.swap(false, Ordering::Relaxed);
+        if used || self.is_unsynced() || self.users.load(Ordering::Acquire) > 0 {
             return false;
         }
         // Whoever holds the lock is using the file.
@@ -229,6 +234,18 @@ impl LogFile {
         files.note_failure(&self.path);
     }
 
+    /// Removes what was written behind `length` and does not count. Durably: otherwise it could come
+    /// back after a loss of power, behind what is written there next. If that fails, the end of the
+    /// file is unknown, and its owner accepts nothing more.
+    pub(crate) fn cut_back(self: &Arc<Self>, files: &OpenFiles, length: u64) {
+        let cut = self
+            .get(files)
+            .and_then(|file| file.set_len(length).context("cut", &self.path));
+        if cut.and_then(|()| self.sync(files)).is_err() {
+            self.fail(files);
+        }
+    }
+
     /// Makes everything written so far durable. After a failure the file's owner accepts nothing
     /// more, and asking again fails too: a second sync would only seem to help.
     pub(crate) fn sync(self: &Arc<Self>, files: &OpenFiles) -> Result<(), StorageError> {
@@ -238,11 +255,36 @@ impl LogFile {
                 path: self.path.to_path_buf(),
             });
         }
-        let synced = self.get(files)?.sync_data();
+        let opened = self.get(files);
+        let synced = opened.and_then(|file| file.sync_data().context("sync", &self.path));
         if synced.is_err() {
             self.fail(files);
         }
-        synced.context("sync", &self.path)
+        synced
+    }
+}
+
+/// Keeps a file open from a write to it until it is known what makes that durable.
+#[derive(Debug)]
+pub(crate) struct InUse(Arc<LogFile>);
+
+impl InUse {
+    pub(crate) fn of(file: &Arc<LogFile>) -> Self {
+        file.users.fetch_add(1, Ordering::AcqRel);
+        Self(file.clone())
+    }
+}
+
+impl Deref for InUse {
+    type Target = Arc<LogFile>;
+    fn deref(&self) -> &Arc<LogFile> {
+        &self.0
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.0.users.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

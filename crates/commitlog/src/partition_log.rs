@@ -5,7 +5,7 @@ use crate::commit_log::LoggedFile;
 use crate::data_dir;
 use crate::error::{Context, StorageError};
 use crate::index::{INDEX_EVERY_BYTES, Place, SparseIndex};
-use crate::open_files::{FailStop, LogFile, OpenFiles};
+use crate::open_files::{FailStop, InUse, LogFile, OpenFiles};
 use crate::reader::{Extent, PartitionReader};
 use crate::record::RecordDraft;
 use crate::recovery::{self, Finding, FindingKind, RecoveredSegment};
@@ -137,7 +137,8 @@ impl PartitionLog {
         if recovered.tail.first_timestamp.is_none() {
             recovered.follow(files, &sealed)?;
         }
-        if above > recovered.tail.next_offset {
+        let missing = above > recovered.tail.next_offset;
+        if missing {
             let kind = FindingKind::MissingRecords {
                 from: recovered.tail.next_offset,
                 until: above,
@@ -150,9 +151,12 @@ impl PartitionLog {
             });
             recovered.tail.next_offset = above;
         }
-        Ok(Self::assemble(
-            files, topic_dir, topic, id, sealed, recovered,
-        ))
+        let mut log = Self::assemble(files, topic_dir, topic, id, sealed, recovered);
+        if missing {
+            // What knows of these offsets may be gone at the next start: a segment's name stays.
+            log.roll(above, Durability::Fsync)?;
+        }
+        Ok(log)
     }
 
     fn assemble(
@@ -276,7 +280,7 @@ impl PartitionLog {
         }
         let position = FilePosition(self.tail.active_bytes);
         let written = Written {
-            file: active.file().clone(),
+            file: InUse::of(active.file()),
             logged: LoggedFile::Segment {
                 topic: self.topic,
                 partition: self.reader.id(),

@@ -50,6 +50,7 @@ pub struct Store {
     unsynced: BTreeMap<FileKey, SyncDue>,
     /// Buffers that rounds use again.
     spare_buffers: Vec<Vec<u8>>,
+    options: OpenOptions,
     last_key: u64,
 }
 

@@ -1,12 +1,11 @@
 use crate::commit_log::{Addition, Entry, LoggedFile};
-use crate::open_files::{LogFile, OpenFiles};
-use std::sync::Arc;
+use crate::open_files::{InUse, OpenFiles};
 use weir_types::FilePosition;
 
 /// What a round wrote to one file: in the page cache, not durable yet.
 #[derive(Debug)]
 pub(crate) struct Written {
-    pub(crate) file: Arc<LogFile>,
+    pub(crate) file: InUse,
     /// The file's name in the commit log.
     pub(crate) logged: LoggedFile,
     pub(crate) position: FilePosition,
@@ -25,15 +24,8 @@ impl Written {
         }
     }
 
-    /// Removes it from the file. If that fails, the end of the file is unknown: its owner accepts
-    /// nothing more.
+    /// Removes it from the file.
     pub(crate) fn cut(&self, files: &OpenFiles) {
-        let cut = self
-            .file
-            .get(files)
-            .map(|file| file.set_len(self.position.0));
-        if !matches!(cut, Ok(Ok(()))) {
-            self.file.fail(files);
-        }
+        self.file.cut_back(files, self.position.0);
     }
 }

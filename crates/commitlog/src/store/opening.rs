@@ -29,6 +29,11 @@ pub struct OpenOptions {
     pub commit_log_bytes: u64,
     /// Segments and journals that stay open; more are opened and closed as they are used.
     pub max_open_files: usize,
+    /// What a round brings to one file beyond this goes straight to it: written once instead of
+    /// twice, and one more sync is no great matter then.
+    pub direct_above_bytes: usize,
+    /// A journal smaller than this is never compacted.
+    pub compact_above_bytes: u64,
 }
 
 impl OpenOptions {
@@ -39,6 +44,8 @@ impl OpenOptions {
             new_node_id,
             commit_log_bytes: 32 << 20,
             max_open_files: 1024,
+            direct_above_bytes: 256 * 1024,
+            compact_above_bytes: 64 * 1024,
         }
     }
 }
@@ -93,6 +100,7 @@ impl Store {
             journals: HashMap::new(),
             unsynced: BTreeMap::new(),
             spare_buffers: Vec::new(),
+            options,
             last_key: 0,
         };
         let mut topics = Vec::with_capacity(found.len());

@@ -12,9 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use weir_types::{Durability, Offset, Timestamp};
 
-/// More than this for one file goes straight to it: written once instead of twice, and one more
-/// sync is no great matter then.
-const DIRECT_ABOVE_BYTES: usize = 256 * 1024;
 /// Buffers that are kept for the next rounds, and how large they may be.
 const SPARE_BUFFERS: usize = 64;
 const SPARE_BUFFER_BYTES: usize = 512 * 1024;
@@ -183,6 +180,7 @@ impl Store {
     /// Through the page cache into the plain files.
     fn write_all(&mut self, touched: Vec<FileKey>, now: Timestamp) -> RoundFiles {
         let mut round = RoundFiles::default();
+        let direct_above_bytes = self.options.direct_above_bytes;
         for key in touched {
             match self.write(key) {
                 Err(error) => {
@@ -199,7 +197,7 @@ impl Store {
                 Ok((written, Durability::Os)) => {
                     round.later.push((key, written, SyncDue::AtClosing));
                 }
-                Ok((written, Durability::Fsync)) if written.lines.len() > DIRECT_ABOVE_BYTES => {
+                Ok((written, Durability::Fsync)) if written.lines.len() > direct_above_bytes => {
                     round.direct.push((key, written));
                 }
                 Ok((written, Durability::Fsync)) => round.logged.push((key, written)),

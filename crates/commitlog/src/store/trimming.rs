@@ -51,7 +51,10 @@ impl Store {
         }
         for key in journals {
             if let Some(open) = self.journals.get_mut(&key) {
-                let compacted = open.journal.compact_if_grown(&mut self.journal_numbers);
+                let least = self.options.compact_above_bytes;
+                let compacted = open
+                    .journal
+                    .compact_if_grown(least, &mut self.journal_numbers);
                 trimmed = trimmed.and_then(|records| compacted.map(|()| records));
             }
         }
