@@ -2,7 +2,8 @@
 //!
 //! Only an unterminated last line without a valid checksum, or trailing NULs, is cut: that is what
 //! a crash in the middle of a write leaves. An unterminated last line with a valid checksum gets its
-//! newline. A terminated bad line is damage even at the end: it stays, its offset is skipped.
+//! newline, also where one byte stands in its place. A terminated bad line is damage even at the
+//! end: it stays, its offset is skipped.
 
 use crate::checked_line;
 use crate::error::{Context, StorageError};
@@ -173,7 +174,7 @@ impl Scan<'_> {
         let place = record::place(line.bytes).filter(|&(offset, _)| offset >= self.in_order);
         match (checked, place) {
             (Ok(()), Some((offset, timestamp))) => self.take_record(line, offset, timestamp),
-            (_, _) if !line.terminated => {} // The torn tail: `bytes` stays before it.
+            (_, _) if !line.terminated => self.take_tail(line),
             (checked, _) => self.take_damage(line, checked.err()),
         }
     }
@@ -197,6 +198,17 @@ impl Scan<'_> {
         self.last_timestamp = timestamp.max(self.last_timestamp);
         self.newline_missing = !line.terminated;
         self.bytes = line.position.0 + line.bytes.len() as u64 + 1;
+    }
+
+    /// A whole record and one byte more: no write ends like that, its newline was damaged. Anything
+    /// else is a torn tail; `bytes` stays before it.
+    fn take_tail(&mut self, line: &ScannedLine<'_>) {
+        let before = line.bytes.split_last().map(|(_, before)| before);
+        let place = before.and_then(record::intact_place);
+        let place = place.filter(|&(offset, _)| offset >= self.in_order);
+        if let (Some(bytes), Some((offset, timestamp))) = (before, place) {
+            self.take_record(&ScannedLine { bytes, ..*line }, offset, timestamp);
+        }
     }
 
     /// A damaged line costs at least its own offset; where a newline was hit, it hides more.

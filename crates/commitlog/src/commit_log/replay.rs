@@ -125,7 +125,16 @@ impl PartContent {
         let closing = &frame::CLOSING_MAGIC;
         let tails = places_of(&self.content, closing, from)
             .filter_map(|at| frame::closing_key(&self.content[..at + closing.len()]));
-        heads.chain(tails).find(|&key| key > last)
+        heads.chain(tails).find(|&key| self.may_follow(key, last))
+    }
+
+    /// Whether a frame with `key` may stand behind `last` in the same turn. What stands in a damaged
+    /// head may be any number.
+    fn may_follow(&self, key: FrameKey, last: FrameKey) -> bool {
+        let most = (self.content.len() / fs::BLOCK_BYTES) as u64;
+        let next_ones = last.number..=last.number.saturating_add(most);
+        let in_turn = key.start == last.start && next_ones.contains(&key.number);
+        key > last && (in_turn || last == FrameKey::ZERO)
     }
 
     fn damage(&self, position: usize, before: Option<FrameKey>) -> Damage {
