@@ -370,3 +370,56 @@ fn a_segment_whose_index_cannot_be_removed_stays_readable() {
     assert_eq!(rig.contents(0).len(), 2);
     assert_eq!(rig.purge_topic(&topic("t")).unwrap(), 2);
 }
+
+#[test]
+fn a_file_is_not_closed_between_a_write_and_its_sync() {
+    let disk = weir_commitlog::faulty::FaultyDisk::new();
+    let options = weir_commitlog::OpenOptions {
+        max_open_files: 1,
+        direct_above_bytes: 100,
+        ..crate::rig::small_options()
+    };
+    let mut opened = crate::rig::open_with(&disk, options).unwrap();
+    let created = opened
+        .store
+        .create_topic(&topic("t"), settings(8, 1 << 20), Incarnation(1), NOW);
+    let keys: Vec<_> = created.unwrap().partitions.iter().map(|p| p.0).collect();
+    let payload = format!("\"{}\"", "x".repeat(200));
+    let round: Vec<_> = keys
+        .iter()
+        .map(|&key| append_op(key, &[&payload]))
+        .collect();
+    disk.take_events();
+    let outcomes = opened.store.commit_round(&round, NOW);
+    assert!(outcomes.iter().all(Result::is_ok));
+    let events = disk.take_events();
+    for key in 0..8 {
+        let path = format!("partition-{key}");
+        let of = events
+            .iter()
+            .filter(|e| e.path.to_string_lossy().contains(&path));
+        let calls: Vec<_> = of.map(|event| event.call).collect();
+        assert_eq!(calls[calls.len() - 2..], [Call::Write, Call::Sync]);
+    }
+}
+
+#[test]
+fn what_was_taken_back_does_not_come_back_behind_what_follows() {
+    let mut rig = Rig::new();
+    rig.append(&["1"]);
+    let journal = rig.new_group("g")[0];
+    let fault = Fault::on(Call::Write).once().after_bytes(10_000);
+    rig.disk.fail(fault.clone().path(".log"));
+    let refused = ["\"a\"", "\"b\"", "\"c\"", "\"d\"", "\"e\""];
+    rig.try_append(0, &refused).unwrap_err();
+    rig.append(&["\"a longer one that covers the first of them, and then some\""]);
+    rig.disk.fail(fault.path(".journal"));
+    try_journal(&mut rig, journal, finished(0, 1)).unwrap_err();
+    for seed in 0..50 {
+        let found = rig.disk.cut_power(&mut fastrand::Rng::with_seed(seed));
+        let found = Rig::on(found);
+        assert_eq!(found.contents(0).len(), 2, "seed {seed}");
+        assert_eq!(found.progress("g")[0].committed, Offset(0), "seed {seed}");
+        assert!(found.findings().is_empty(), "{:?}", found.findings());
+    }
+}

@@ -9,6 +9,7 @@
 
 mod by_time;
 mod clean_stop;
+mod damage;
 mod data_directory;
 mod durability;
 mod faults;

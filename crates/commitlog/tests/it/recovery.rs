@@ -270,3 +270,20 @@ fn offsets_exceed_what_the_journals_speak_of() {
     assert_eq!(kinds(emptied.findings()), [&missing]);
     assert_eq!(emptied.append(&["4"]).first_offset, Offset(3));
 }
+
+#[test]
+fn offsets_passed_over_at_a_start_stay_passed_over_when_what_spoke_of_them_goes() {
+    let mut rig = Rig::new();
+    rig.append(&["1", "2", "3"]);
+    let journal = rig.new_group("g")[0];
+    rig.journal(journal, crate::rig::finished(0, 3));
+    let mut emptied = with_segment(&rig, b"");
+    assert_eq!(emptied.reader(0).high_watermark(), Offset(3));
+    emptied
+        .delete_group(&crate::rig::topic("t"), &crate::rig::group("g"))
+        .unwrap();
+    let mut next = emptied.reopen();
+    assert_eq!(next.append(&["4"]).first_offset, Offset(3));
+    let gaps = next.reader(0).read(Offset(0), ALL).unwrap().gaps;
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+}

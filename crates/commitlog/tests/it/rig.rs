@@ -46,11 +46,19 @@ pub(crate) fn try_open(disk: &FaultyDisk) -> Result<Opened, StorageError> {
 }
 
 pub(crate) fn open_on(fs: Arc<dyn FileSystem>, path: &Path) -> Result<Opened, StorageError> {
-    let options = OpenOptions {
+    Store::open(fs, path, small_options())
+}
+
+pub(crate) fn open_with(disk: &FaultyDisk, options: OpenOptions) -> Result<Opened, StorageError> {
+    Store::open(Arc::new(disk.clone()), Path::new(DATA), options)
+}
+
+/// A commit log that takes many turns.
+pub(crate) fn small_options() -> OpenOptions {
+    OpenOptions {
         commit_log_bytes: 64 * 1024,
         ..OpenOptions::new(7)
-    };
-    Store::open(fs, path, options)
+    }
 }
 
 pub(crate) fn topic(name: &str) -> TopicName {

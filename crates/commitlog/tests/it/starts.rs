@@ -40,7 +40,7 @@ fn a_start_cut_short_at_any_call_loses_nothing_that_the_commit_log_holds() {
 }
 
 #[test]
-fn slow_a_start_cut_short_after_an_interrupted_compaction_loses_no_ack() {
+fn a_start_cut_short_after_an_interrupted_compaction_loses_no_ack() {
     let mut rig = Rig::new();
     rig.append(&["1"; 20]);
     let journal = rig.new_group("g")[0];
