@@ -7,6 +7,7 @@ use crate::topic::Topic;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use weir_commitlog::Trimmed;
 use weir_types::Offset;
 
 /// How often topics are rolled, trimmed and compacted.
@@ -32,14 +33,22 @@ impl Broker {
         for topic in self.shared.registry.all() {
             let name = topic.core().name();
             match self.maintain_topic(&topic).await {
-                Ok(0) | Err(BrokerError::Draining) => {}
-                Ok(records) => tracing::info!(topic = %name, records, "retention trimmed records"),
+                Ok(Trimmed { records: 0, .. }) | Err(BrokerError::Draining) => {}
+                Ok(Trimmed { records, forced: 0 }) => {
+                    tracing::info!(topic = %name, records, "retention trimmed records");
+                }
+                Ok(Trimmed { records, forced }) => tracing::warn!(
+                    topic = %name,
+                    records,
+                    forced,
+                    "retention by bytes trimmed records that a group had not finished"
+                ),
                 Err(error) => tracing::error!(topic = %name, %error, "maintenance failed"),
             }
         }
     }
 
-    async fn maintain_topic(&self, topic: &Topic) -> Result<u64, BrokerError> {
+    async fn maintain_topic(&self, topic: &Topic) -> Result<Trimmed, BrokerError> {
         let floors = lowest_committed(topic).await;
         self.shared
             .committer

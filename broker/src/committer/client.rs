@@ -6,7 +6,7 @@ use crate::broker::BrokerError;
 use crate::topic::{Topic, TopicCore};
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use weir_commitlog::{Appended, Operation, Outcome};
+use weir_commitlog::{Appended, Operation, Outcome, Trimmed};
 use weir_types::{GroupName, Incarnation, Offset, TopicName, TopicSettings};
 
 /// Resolves when what was submitted is durable, or was not stored.
@@ -97,7 +97,7 @@ impl Committer {
         &self,
         name: TopicName,
         floors: Vec<Offset>,
-    ) -> Result<u64, BrokerError> {
+    ) -> Result<Trimmed, BrokerError> {
         self.ask(|reply| Request::MaintainTopic {
             name,
             floors,

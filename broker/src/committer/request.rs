@@ -5,7 +5,7 @@ use crate::topic::{Topic, TopicCore};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use weir_commitlog::{Checkpoint, Operation, Outcome, StorageError};
+use weir_commitlog::{Checkpoint, Operation, Outcome, StorageError, Trimmed};
 use weir_types::{GroupName, Incarnation, Offset, TopicName, TopicSettings};
 
 /// The closed list of what the committer does.
@@ -35,7 +35,7 @@ pub(super) enum Request {
     MaintainTopic {
         name: TopicName,
         floors: Vec<Offset>,
-        reply: oneshot::Sender<Result<u64, BrokerError>>,
+        reply: oneshot::Sender<Result<Trimmed, BrokerError>>,
     },
     CreateGroup {
         topic: Arc<Topic>,

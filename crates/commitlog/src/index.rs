@@ -1,7 +1,8 @@
 //! The sparse index of a segment: where some of its records lie, one about every 64 KiB.
 //!
 //! In memory for the segment that is written to. On disk as `<base offset>.index`, one checked line,
-//! once the segment is sealed and when the broker stops:
+//! once the segment is sealed and when the broker stops; also of an empty segment that is about to be
+//! all that is left, so that time does not run backwards behind it:
 //!
 //! | member | content |
 //! |---|---|
@@ -11,7 +12,7 @@
 //! | `places` | `[offset, position, timestamp]` of some records, in order |
 //! | `crc` | see `checked_line` |
 //!
-//! An index file is never synced and never trusted further than its checksum: without it, or if it
+//! An index file is not synced, but for that of an empty segment, and never trusted further than its checksum: without it, or if it
 //! is damaged, the segment is read once from its front. What it covers never changes, because
 //! segments only grow.
 
@@ -23,6 +24,7 @@ use crate::scan::LineScanner;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use weir_types::{FilePosition, Offset, Timestamp};
 
 /// A record's place is noted when the last one noted is this far behind.
@@ -56,6 +58,14 @@ struct IndexLine {
 }
 
 impl SparseIndex {
+    /// The index of an empty segment: it knows what came before it.
+    pub(crate) fn behind(last: (Offset, Timestamp)) -> Self {
+        Self {
+            last: Some(last),
+            ..Self::default()
+        }
+    }
+
     /// Notes a record; keeps its place if the last one kept is far enough behind.
     pub(crate) fn note(&mut self, place: Place) {
         let due = self.places.last().is_none_or(|last| {
@@ -148,8 +158,12 @@ impl SparseIndex {
         })
     }
 
-    /// Writes the index file, without syncing it.
-    pub(crate) fn save(&self, fs: &dyn FileSystem, path: &Path) -> Result<(), StorageError> {
+    /// Writes the index file, without syncing it; returns the open file.
+    pub(crate) fn save(
+        &self,
+        fs: &dyn FileSystem,
+        path: &Path,
+    ) -> Result<Arc<dyn fs::File>, StorageError> {
         use crate::error::Context;
         let line = IndexLine {
             bytes: self.bytes,
@@ -165,7 +179,8 @@ impl SparseIndex {
         let mut content = Vec::new();
         checked_line::push(&mut content, &line);
         let file = fs.open(path, OpenMode::Fresh).context("create", path)?;
-        file.write_all_at(&content, 0).context("write to", path)
+        file.write_all_at(&content, 0).context("write to", path)?;
+        Ok(file)
     }
 }
 
@@ -206,6 +221,24 @@ mod tests {
         assert_eq!(index.floor_of_time(Timestamp(7)), FilePosition(70_000));
         assert_eq!(index.floor_of_time(Timestamp(8)), FilePosition(140_000));
         assert_eq!(index.floor_of_time(Timestamp(0)), FilePosition(0));
+    }
+
+    #[test]
+    fn the_file_is_golden() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("0.index");
+        let mut index = SparseIndex::default();
+        (0..8).for_each(|number| index.note(place(number)));
+        index.cover(80_000);
+        index.save(&Disk, &path).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(
+            text,
+            "{\"bytes\":80000,\"first_timestamp\":0,\"last_offset\":7,\"last_timestamp\":3,\
+             \"places\":[[0,0,0],[7,70000,3]],\"crc\":\"CRC\"}\n"
+                .replace("CRC", &text[text.len() - 11..text.len() - 3])
+        );
+        assert_eq!(SparseIndex::load(&Disk, &path, 80_000), Some(index));
     }
 
     #[test]

@@ -46,5 +46,5 @@ pub use record::RecordDraft;
 pub use recovery::{Finding, FindingKind};
 pub use store::{
     Appended, CommitLogStats, GroupProgress, JournalKey, OpenOptions, Opened, Operation, Outcome,
-    PartitionKey, Store, TopicFiles,
+    PartitionKey, Store, TopicFiles, Trimmed,
 };

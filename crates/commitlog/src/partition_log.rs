@@ -392,6 +392,21 @@ impl PartitionLog {
         Ok(segment)
     }
 
+    /// What came before the active segment is about to go: if that one is empty, nothing would be
+    /// left that knows how late it is. As far as the disk allows; trimming must work on a full one.
+    pub(crate) fn keep_time(&self) {
+        let (tail, files) = (&self.tail, self.reader.files());
+        let Some(last) = tail.next_offset.0.checked_sub(1).map(Offset) else {
+            return;
+        };
+        if tail.active_bytes == 0 {
+            let path = segment::index_path_in(self.reader.dir(), tail.active_base);
+            let index = SparseIndex::behind((last, tail.last_timestamp));
+            let saved = index.save(&**files.fs(), &path);
+            let _best_effort = saved.map(|file| file.sync_data());
+        }
+    }
+
     /// Keeps the index of the active segment for the next start.
     pub(crate) fn save_index(&self) {
         if let Some(active) = &self.active {
@@ -419,7 +434,7 @@ impl RecoveredSegment {
         Ok(Self { segment, tail })
     }
 
-    /// Takes time and offsets on from the segments before it, as it has no record of its own.
+    /// Takes time and offsets on from what was before it, as it has no record of its own.
     fn follow(&mut self, files: &OpenFiles, sealed: &[Arc<Segment>]) -> Result<(), StorageError> {
         for segment in sealed.iter().rev() {
             if let Some((offset, timestamp)) = segment.last_place(files)? {
@@ -427,6 +442,12 @@ impl RecoveredSegment {
                 self.tail.next_offset = self.tail.next_offset.max(offset.next());
                 return Ok(());
             }
+        }
+        let (fs, path) = (&**files.fs(), self.segment.index_path());
+        let index = SparseIndex::load(fs, &path, self.tail.active_bytes);
+        if let Some((offset, timestamp)) = index.and_then(|index| index.last()) {
+            self.tail.last_timestamp = timestamp;
+            self.tail.next_offset = self.tail.next_offset.max(offset.next());
         }
         Ok(())
     }

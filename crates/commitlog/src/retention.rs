@@ -26,11 +26,8 @@ impl Expiry<'_> {
     ///
     /// By age, a segment goes when its newest record is too old and no live group still needs it;
     /// by bytes, whoever needs it.
-    fn expired_segments(
-        &self,
-        files: &OpenFiles,
-        segments: &[Arc<Segment>],
-    ) -> Result<usize, StorageError> {
+    pub(crate) fn expired_segments(&self, reader: &PartitionReader) -> Result<usize, StorageError> {
+        let (files, segments) = (reader.files(), reader.segments()?);
         let mut bytes: u64 = segments.iter().map(|segment| segment.durable_bytes()).sum();
         let mut expired = 0;
         for pair in segments.windows(2) {
@@ -53,14 +50,6 @@ impl Expiry<'_> {
         }
         let follower = next.first_timestamp(files)?.unwrap_or(self.newest);
         Ok(self.now.since(follower) > self.settings.retention_age.0)
-    }
-
-    /// Trims what has expired.
-    pub(crate) fn apply(&self, reader: &PartitionReader) -> Result<(), StorageError> {
-        match self.expired_segments(reader.files(), &reader.segments()?)? {
-            0 => Ok(()),
-            count => trim(reader, count),
-        }
     }
 }
 

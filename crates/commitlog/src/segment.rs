@@ -50,6 +50,11 @@ pub(crate) fn path_in(partition_dir: &Path, base_offset: Offset) -> PathBuf {
     partition_dir.join(file_name(base_offset))
 }
 
+/// Path of that segment's index.
+pub(crate) fn index_path_in(partition_dir: &Path, base_offset: Offset) -> PathBuf {
+    path_in(partition_dir, base_offset).with_extension(INDEX_SUFFIX)
+}
+
 /// Base offsets of the segments in a partition's directory, in order.
 pub(crate) fn bases_in(fs: &dyn FileSystem, dir: &Path) -> Result<Vec<Offset>, StorageError> {
     let names = fs.read_dir(dir).context("list", dir)?;

@@ -15,6 +15,7 @@ pub use groups::GroupProgress;
 pub use opening::{OpenOptions, Opened};
 pub use round::{Appended, Operation, Outcome};
 pub use topics::TopicFiles;
+pub use trimming::Trimmed;
 
 use crate::clean_stop::{self, StoppedPartition, StoppedTopic};
 use crate::commit_log::{Checkpoint, CommitLog};

@@ -5,6 +5,15 @@ use crate::error::StorageError;
 use crate::retention::{self, Expiry};
 use weir_types::{Offset, Timestamp, TopicName};
 
+/// What retention removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trimmed {
+    /// Records.
+    pub records: u64,
+    /// Those of them that a live group had not finished: `retention_bytes` forced it.
+    pub forced: u64,
+}
+
 impl Store {
     /// Removes every record that a topic holds; offsets go on where they were. Returns how many
     /// records went.
@@ -21,6 +30,7 @@ impl Store {
             let reader = open.log.reader().clone();
             let log_start = reader.log_start_offset();
             open.log.roll_for_purge(open.settings.durability)?;
+            open.log.keep_time();
             let sealed = reader.segments()?.len() - 1;
             retention::trim(&reader, sealed)?;
             records += reader.log_start_offset().since(log_start);
@@ -30,7 +40,7 @@ impl Store {
 
     /// Rolls segments that are old enough, trims what retention asks for and compacts journals
     /// that have grown, in one topic. `floors` are the lowest committed offsets of live groups, in
-    /// order of partition; empty without groups. Returns how many records were trimmed.
+    /// order of partition; empty without groups.
     ///
     /// # Errors
     /// The first failure; everything else was done, and the next call tries again.
@@ -39,15 +49,15 @@ impl Store {
         name: &TopicName,
         floors: &[Offset],
         now: Timestamp,
-    ) -> Result<u64, StorageError> {
+    ) -> Result<Trimmed, StorageError> {
         let topic = self.topic(name)?;
         let keys = topic.partitions.clone();
         let journals: Vec<_> = topic.groups.values().flatten().copied().collect();
-        let mut trimmed = Ok(0);
+        let mut trimmed = Ok(Trimmed::default());
         for (id, key) in keys.into_iter().enumerate() {
             let floor = floors.get(id).copied();
             let more = self.maintain_partition(key, floor, now);
-            trimmed = trimmed.and_then(|records| more.map(|more| records + more));
+            trimmed = trimmed.and_then(|all| more.map(|more| all.and(more)));
         }
         for key in journals {
             if let Some(open) = self.journals.get_mut(&key) {
@@ -55,7 +65,7 @@ impl Store {
                 let compacted = open
                     .journal
                     .compact_if_grown(least, &mut self.journal_numbers);
-                trimmed = trimmed.and_then(|records| compacted.map(|()| records));
+                trimmed = trimmed.and_then(|all| compacted.map(|()| all));
             }
         }
         trimmed
@@ -66,15 +76,16 @@ impl Store {
         key: PartitionKey,
         floor: Option<Offset>,
         now: Timestamp,
-    ) -> Result<u64, StorageError> {
+    ) -> Result<Trimmed, StorageError> {
         let Some(OpenPartition { log, settings }) = self.partitions.get_mut(&key) else {
-            return Ok(0);
+            return Ok(Trimmed::default());
         };
         let rolled = log.roll_if_aged(settings, now);
-        let reader = log.reader();
+        let reader = log.reader().clone();
         let before = reader.log_start_offset();
         if before == log.tail().active_base {
-            return rolled.map(|()| 0); // Nothing but the last segment, which is never trimmed.
+            // Nothing but the last segment, which is never trimmed.
+            return rolled.map(|()| Trimmed::default());
         }
         let expiry = Expiry {
             settings,
@@ -82,7 +93,28 @@ impl Store {
             newest: log.tail().last_timestamp,
             now,
         };
-        expiry.apply(reader)?;
-        rolled.map(|()| reader.log_start_offset().since(before))
+        let expired = expiry.expired_segments(&reader)?;
+        if expired > 0 {
+            log.keep_time();
+            retention::trim(&reader, expired)?;
+        }
+        rolled.map(|()| Trimmed::between(before, reader.log_start_offset(), floor))
+    }
+}
+
+impl Trimmed {
+    fn between(start: Offset, end: Offset, floor: Option<Offset>) -> Self {
+        let needed_from = floor.map_or(end, |floor| floor.max(start));
+        Self {
+            records: end.since(start),
+            forced: end.since(needed_from.min(end)),
+        }
+    }
+
+    fn and(self, more: Self) -> Self {
+        Self {
+            records: self.records + more.records,
+            forced: self.forced + more.forced,
+        }
     }
 }

@@ -149,3 +149,36 @@ fn timestamps_do_not_decrease_over_a_restart_behind_an_empty_segment() {
     );
     assert_eq!(rig.contents(0), pairs(&[(0, "1"), (1, "2")]));
 }
+
+#[test]
+fn time_does_not_run_backwards_behind_a_purge_or_a_trim_that_leaves_nothing() {
+    let purge = |rig: &mut Rig| {
+        rig.purge_topic(&crate::rig::topic("t")).unwrap();
+    };
+    let expire = |rig: &mut Rig| {
+        for days in [2, 30] {
+            let later = Timestamp(NOW.0 + days * 86_400_000);
+            let maintained = rig.maintain_topic(&crate::rig::topic("t"), &[], later);
+            maintained.unwrap();
+        }
+    };
+    let empties: [&dyn Fn(&mut Rig); 2] = [&purge, &expire];
+    for empty in empties {
+        for end in 0..4 {
+            let mut rig = Rig::new();
+            rig.append_at("1", NOW);
+            empty(&mut rig);
+            assert!(rig.contents(0).is_empty());
+            let mut rig = match end {
+                0 => rig,
+                1 => rig.reopen(),
+                2 => Rig::on(rig.close()),
+                _ => Rig::on(rig.disk.cut_power_hard()),
+            };
+            let appended = rig.append_at("2", Timestamp(10));
+            assert_eq!(appended.timestamp, NOW, "end {end}");
+            assert_eq!(appended.first_offset, Offset(1), "end {end}");
+            assert_eq!(rig.reopen().contents(0), pairs(&[(1, "2")]));
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use crate::rig::{NOW, Rig, settings, topic};
 use std::time::Duration;
+use weir_commitlog::Trimmed;
 use weir_types::{ByteCount, DurationText, Offset, Timestamp, TopicSettings};
 
 const HOUR: u64 = 3_600_000;
@@ -28,6 +29,7 @@ fn at(hour: u64) -> Timestamp {
 
 fn maintain(rig: &mut Rig, floors: &[Offset], now: Timestamp) -> u64 {
     let trimmed = rig.maintain_topic(&topic("t"), floors, now).unwrap();
+    let trimmed = trimmed.records;
     let start = rig.reader(0).log_start_offset();
     assert_eq!(
         rig.contents(0).first().map_or(start.0, |first| first.0),
@@ -108,5 +110,54 @@ fn damage_in_a_timestamp_trims_nothing_early() {
     damaged[digit] = b'0';
     disk.set_content(path, &damaged).unwrap();
     let mut reopened = Rig::on(disk);
-    assert_eq!(reopened.maintain_topic(&topic("t"), &[], at(3)).unwrap(), 0);
+    assert_eq!(maintain(&mut reopened, &[], at(3)), 0);
+}
+
+#[test]
+fn a_forced_trim_says_how_many_records_a_group_had_not_finished() {
+    let mut rig = ten_hours();
+    let line = rig.reader(0).bytes() / 10;
+    let changed = TopicSettings {
+        retention_bytes: ByteCount(4 * line),
+        ..settings(1, 10)
+    };
+    rig.alter_topic(&topic("t"), changed).unwrap();
+    let trimmed = rig.maintain_topic(&topic("t"), &[Offset(2)], at(9));
+    let (records, forced) = (6, 4);
+    assert_eq!(trimmed.unwrap(), Trimmed { records, forced });
+    let mut others = ten_hours();
+    let trimmed = others.maintain_topic(&topic("t"), &[Offset(7)], at(20));
+    let (records, forced) = (7, 0);
+    assert_eq!(trimmed.unwrap(), Trimmed { records, forced });
+}
+
+#[test]
+fn age_and_bytes_together_trim_what_either_asks_for_also_when_changed_live() {
+    let mut rig = ten_hours();
+    let line = rig.reader(0).bytes() / 10;
+    let with = |age, lines| TopicSettings {
+        retention_age: hours(age),
+        retention_bytes: ByteCount(lines * line),
+        ..settings(1, 10)
+    };
+    rig.alter_topic(&topic("t"), with(100, 8)).unwrap();
+    assert_eq!(maintain(&mut rig, &[], at(9)), 2, "bytes");
+    rig.alter_topic(&topic("t"), with(4, 100)).unwrap();
+    assert_eq!(maintain(&mut rig, &[], at(9)), 2, "age");
+    rig.alter_topic(&topic("t"), with(2, 3)).unwrap();
+    assert_eq!(maintain(&mut rig, &[], at(9)), 3, "both");
+    rig.alter_topic(&topic("t"), with(100, 100)).unwrap();
+    assert_eq!(maintain(&mut rig, &[], at(90)), 0);
+    assert_eq!(rig.reader(0).log_start_offset(), Offset(7));
+}
+
+#[test]
+fn a_partition_that_nobody_has_used_since_a_clean_stop_is_trimmed_too() {
+    let mut rig = Rig::on(ten_hours().close());
+    assert!(rig.opened.after_clean_stop);
+    assert_eq!(maintain(&mut rig, &[Offset(8)], at(20)), 8);
+    let mut rig = Rig::on(rig.close());
+    assert_eq!(maintain(&mut rig, &[], at(200)), 2, "rolled by age, too");
+    assert!(rig.contents(0).is_empty());
+    assert_eq!(rig.append(&["2"]).first_offset, Offset(10));
 }
