@@ -423,3 +423,193 @@ fn what_was_taken_back_does_not_come_back_behind_what_follows() {
         assert!(found.findings().is_empty(), "{:?}", found.findings());
     }
 }
+
+/// Fills the current part of the commit log, so that the next round needs the other one.
+fn fill_a_part(rig: &mut Rig, partition: usize) {
+    for _ in 0..8 {
+        rig.try_append(partition, &["1"]).unwrap();
+    }
+}
+
+#[test]
+fn a_commit_log_that_cannot_grow_refuses_a_round_and_takes_the_next() {
+    for error in [io::ErrorKind::StorageFull, io::ErrorKind::Other] {
+        let mut rig = Rig::with(settings(2, 1 << 20));
+        let journal = rig.new_group("g")[0];
+        // Zeros come first, where a part was never written to.
+        fill_a_part(&mut rig, 0);
+        rig.disk
+            .fail(Fault::on(Call::WriteThrough).once().error(error));
+        let (mut refused, mut taken) = (0, 8);
+        for _ in 0..8 {
+            match rig.try_append(0, &["2"]) {
+                Err(_) if rig.commit_log_stats().failed => break,
+                Err(_) => refused += 1,
+                Ok(_) => taken += 1,
+            }
+        }
+        if rig.commit_log_stats().failed {
+            continue; // It struck a frame, of which nobody knows how much is there.
+        }
+        assert_eq!(refused, 1);
+        assert!(rig.failures().paths().is_empty());
+        try_journal(&mut rig, journal, finished(0, 3)).unwrap();
+        let found = Rig::on(rig.disk.cut_power_hard());
+        assert_eq!(found.contents(0).len(), taken);
+        assert_eq!(found.progress("g")[0].committed, Offset(3));
+    }
+}
+
+#[test]
+fn a_full_disk_stops_the_filling_of_a_new_part_and_nothing_else() {
+    let mut rig = Rig::with(settings(2, 1 << 20));
+    let journal = rig.new_group("g")[0];
+    // Room for the plain file, but not for zeros in the second part.
+    rig.disk.set_capacity(Some(rig.disk.used_bytes() + 40_000));
+    let mut taken = 0;
+    let refused = loop {
+        match rig.try_append(0, &["1"]) {
+            Ok(_) => taken += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert!(refused.is_full(), "{refused}");
+    assert!(!rig.commit_log_stats().failed && !rig.reader(0).has_failed());
+    assert!(try_journal(&mut rig, journal, finished(0, 1)).is_err());
+    rig.disk.set_capacity(None);
+    rig.append(&["2"]);
+    try_journal(&mut rig, journal, finished(0, 2)).unwrap();
+    let found = Rig::on(rig.disk.cut_power_hard());
+    assert_eq!(found.contents(0).len(), taken + 1);
+    assert_eq!(found.progress("g")[0].committed, Offset(2));
+}
+
+#[test]
+fn a_checkpoint_that_was_handed_out_and_failed_keeps_its_part() {
+    let mut rig = Rig::with(settings(2, 1 << 20));
+    let mut checkpoint = loop {
+        rig.try_append(0, &["1"]).unwrap();
+        rig.try_append(1, &["2"]).unwrap();
+        if let Some(checkpoint) = rig.take_checkpoint() {
+            break checkpoint;
+        }
+    };
+    let (first, second) = (rig.contents(0).len(), rig.contents(1).len());
+    rig.disk
+        .fail(Fault::on(Call::Sync).path("partition-0").once());
+    checkpoint.run();
+    assert!(checkpoint.failure().is_some());
+    rig.finish_checkpoint(&checkpoint).unwrap();
+    assert!(is_fail_stopped(&rig.try_append(0, &["3"])));
+    assert_eq!(rig.commit_log_stats().checkpoints, 0);
+    for _ in 0..40 {
+        rig.try_append(1, &["2"]).unwrap();
+        if let Some(mut checkpoint) = rig.take_checkpoint() {
+            checkpoint.run();
+            rig.finish_checkpoint(&checkpoint).unwrap();
+        }
+    }
+    assert!(rig.commit_log_stats().checkpoints > 0, "the rest goes on");
+    let found = Rig::on(rig.disk.cut_power_hard());
+    assert_eq!(found.contents(0).len(), first);
+    assert_eq!(found.contents(1).len(), second + 40);
+}
+
+#[test]
+fn a_part_that_cannot_be_replaced_stops_the_commit_log_and_loses_nothing() {
+    let mut rig = Rig::with(settings(2, 1 << 20));
+    rig.disk
+        .fail(Fault::on(Call::Sync).path("partition-0").once());
+    rig.disk
+        .fail(Fault::on(Call::Create).path("__weir/commit-").once());
+    let mut taken = 0;
+    while rig.try_append(0, &["1"]).is_ok() {
+        taken += 1;
+    }
+    assert!(rig.commit_log_stats().failed);
+    assert!(is_fail_stopped(&rig.try_append(1, &["2"])));
+    let found = Rig::on(rig.disk.cut_power_hard());
+    assert_eq!(found.contents(0).len(), taken);
+}
+
+#[test]
+fn only_so_many_parts_are_kept() {
+    let mut rig = Rig::with(settings(16, 1 << 20));
+    let mut taken = [0; 16];
+    for (partition, taken) in taken.iter_mut().enumerate() {
+        let path = format!("partition-{partition}/");
+        rig.disk.fail(Fault::on(Call::Sync).path(&path));
+        while rig.try_append(partition, &["1"]).is_ok() {
+            *taken += 1;
+        }
+        if rig.commit_log_stats().failed {
+            break;
+        }
+    }
+    assert!(rig.commit_log_stats().failed, "it does not grow for ever");
+    let found = Rig::on(rig.disk.cut_power_hard());
+    for (partition, taken) in taken.into_iter().enumerate() {
+        assert_eq!(found.contents(partition).len(), taken, "{partition}");
+    }
+}
+
+#[test]
+fn a_file_that_was_synced_and_removed_does_not_fail_a_checkpoint() {
+    let disk = weir_commitlog::faulty::FaultyDisk::new();
+    let options = weir_commitlog::OpenOptions {
+        max_open_files: 1,
+        ..crate::rig::small_options()
+    };
+    let mut opened = crate::rig::open_with(&disk, options).unwrap();
+    let with = |durability| weir_types::TopicSettings {
+        durability,
+        ..settings(2, 10)
+    };
+    let interval = weir_types::Durability::Interval(std::time::Duration::from_secs(1));
+    let store = &mut opened.store;
+    let created = store.create_topic(&topic("t"), settings(2, 10_000), Incarnation(1), NOW);
+    let keys: Vec<_> = created.unwrap().partitions.iter().map(|p| p.0).collect();
+    try_append(store, keys[0], &["1"], NOW).unwrap();
+    store.alter_topic(&topic("t"), with(interval)).unwrap();
+    try_append(store, keys[0], &["2"], NOW).unwrap();
+    store.sync_due(weir_types::Timestamp(u64::MAX)).unwrap();
+    store.purge_topic(&topic("t")).unwrap();
+    store
+        .alter_topic(&topic("t"), with(weir_types::Durability::Fsync))
+        .unwrap();
+    for _ in 0..40 {
+        try_append(store, keys[1], &["3"], NOW).unwrap();
+    }
+    let kept = |path: &std::path::PathBuf| path.ends_with("commit-2");
+    assert!(!disk.files().iter().any(kept), "no part had to be kept");
+    assert!(store.failures().is_empty());
+}
+
+#[test]
+fn a_clean_stop_that_fails_at_any_call_loses_nothing() {
+    for nth in 1.. {
+        let mut rig = Rig::with(settings(2, 300));
+        let journal = rig.new_group("g")[0];
+        for _ in 0..5 {
+            rig.append(&["1"]);
+            rig.try_append(1, &["2"]).unwrap();
+        }
+        rig.journal(journal, finished(0, 4));
+        let disk = rig.disk.clone();
+        disk.take_events();
+        disk.fail(Fault::on_any().nth(nth));
+        let _stopped = rig.opened.store.close();
+        let struck = disk.events().iter().any(|event| !event.succeeded);
+        for found in [disk.kill(), disk.cut_power_hard()] {
+            let mut next = Rig::on(found);
+            assert_eq!(next.contents(0).len(), 5, "{nth}");
+            assert_eq!(next.contents(1).len(), 5, "{nth}");
+            assert_eq!(next.progress("g")[0].committed, Offset(4), "{nth}");
+            assert_eq!(next.append(&["3"]).first_offset, Offset(5), "{nth}");
+        }
+        if !struck {
+            assert!(nth > 5, "{nth}");
+            return;
+        }
+    }
+}

@@ -7,12 +7,14 @@
     reason = "tests state their expectations bluntly, in helpers too"
 )]
 
+mod acknowledged;
 mod by_time;
 mod clean_stop;
 mod damage;
 mod data_directory;
 mod durability;
 mod faults;
+mod golden;
 mod journals;
 mod log;
 mod model;

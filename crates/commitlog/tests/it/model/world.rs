@@ -331,7 +331,7 @@ impl World {
         let outcomes = self.store().commit_round(&operations, now);
         for (sent, outcome) in sent.into_iter().zip(outcomes) {
             self.say(&format!("{sent:?} {outcome:?}"));
-            self.learn(sent, outcome);
+            self.learn(sent, &outcome);
         }
         let journals = self.topics.values().flat_map(|model| model.groups.values());
         let mut journals = journals.flat_map(|(_, journals)| journals);
@@ -379,7 +379,7 @@ impl World {
         Some((operation, Sent::Progress(name, chosen, partition, entry)))
     }
 
-    fn learn(&mut self, sent: Sent, outcome: Result<Outcome, StorageError>) {
+    fn learn(&mut self, sent: Sent, outcome: &Result<Outcome, StorageError>) {
         match sent {
             Sent::Records(name, partition, payloads) => {
                 let model = self.model(name);
