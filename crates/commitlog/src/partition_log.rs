@@ -400,7 +400,7 @@ impl PartitionLog {
             return;
         };
         if tail.active_bytes == 0 {
-            let path = segment::index_path_in(self.reader.dir(), tail.active_base);
+            let path = segment::index_path_in(&self.reader.dir(), tail.active_base);
             let index = SparseIndex::behind((last, tail.last_timestamp));
             let saved = index.save(&**files.fs(), &path);
             let _best_effort = saved.map(|file| file.sync_data());
