@@ -64,14 +64,13 @@ fn any_damage_to_what_it_left_makes_the_start_check_everything() {
     let path = "data/__weir/clean-stop.jsonl";
     let content = disk.content(path).unwrap();
     assert!(Rig::on(disk.kill()).opened.after_clean_stop);
-    for at in 0..content.len() {
-        let mut damaged = content.clone();
-        damaged[at] ^= 4;
+    for (what, at, damaged) in crate::damage::damages(&content) {
         let found = disk.kill();
         found.set_content(path, &damaged).unwrap();
         let reopened = Rig::on(found);
-        assert!(!reopened.opened.after_clean_stop, "byte {at}");
-        assert_eq!(reopened.contents(0).len(), 3);
+        assert!(!reopened.opened.after_clean_stop, "{what} {at}");
+        assert_eq!(reopened.contents(0).len(), 3, "{what} {at}");
+        assert_eq!(reopened.progress("g")[0].committed, Offset(2));
     }
 }
 

@@ -8,7 +8,7 @@ use weir_commitlog::{Finding, FindingKind, GapReason, PartitionReader};
 use weir_types::Offset;
 
 /// `content` with one byte changed: what was done, where, and the result.
-fn damages(content: &[u8]) -> impl Iterator<Item = (&'static str, usize, Vec<u8>)> + '_ {
+pub(crate) fn damages(content: &[u8]) -> impl Iterator<Item = (&'static str, usize, Vec<u8>)> + '_ {
     let flipped = (0..content.len()).map(move |at| {
         let mut changed = content.to_vec();
         changed[at] ^= 1 << (at % 8);
@@ -259,6 +259,7 @@ fn interesting(content: &[u8]) -> Vec<usize> {
     at
 }
 
+/// One byte flipped, dropped, and inserted.
 fn three_damages(content: &[u8], at: usize) -> [(&'static str, Vec<u8>); 3] {
     let mut flipped = content.to_vec();
     flipped[at] ^= 1 << (at % 8);

@@ -2,7 +2,7 @@
 
 use crate::rig::{ALL, group, payload};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use weir_commitlog::{JournalEntry, PartitionReader, Progress, StoredLine, TopicFiles};
+use weir_commitlog::{Appended, JournalEntry, PartitionReader, Progress, StoredLine, TopicFiles};
 use weir_types::{Durability, Incarnation, Offset, OffsetRange, Timestamp, TopicSettings};
 
 pub(super) const GROUPS: [&str; 2] = ["g", "münchen/eins"];
@@ -20,6 +20,8 @@ pub(super) enum End {
 pub(super) struct ModelPartition {
     /// Acknowledged and not trimmed.
     pub(super) acknowledged: BTreeMap<u64, String>,
+    /// When each of them was stored.
+    pub(super) times: BTreeMap<u64, Timestamp>,
     /// Those of them that a power cut may take: acknowledged with less than `fsync`.
     pub(super) soft: BTreeSet<u64>,
     /// Ever sent here.
@@ -129,13 +131,19 @@ impl ModelPartition {
         self.used_below = self.used_below.max(self.end);
     }
 
-    pub(super) fn appended(&mut self, first: u64, payloads: Vec<String>, is_soft: bool) {
+    pub(super) fn appended(&mut self, appended: &Appended, payloads: Vec<String>, is_soft: bool) {
+        let first = appended.first_offset.0;
+        assert_eq!(appended.count, payloads.len() as u64);
+        assert!(appended.timestamp >= self.last_timestamp);
+        self.last_timestamp = appended.timestamp;
         assert!(first >= self.end.max(self.used_below), "{first} was reused");
         self.end = first + payloads.len() as u64;
         match is_soft {
             true => self.soft.extend(first..self.end),
             false => self.used_below = self.end,
         }
+        let times = (first..self.end).map(|offset| (offset, appended.timestamp));
+        self.times.extend(times);
         self.acknowledged.extend((first..).zip(payloads));
     }
 
@@ -144,6 +152,7 @@ impl ModelPartition {
         self.log_start = log_start;
         self.acknowledged = self.acknowledged.split_off(&log_start);
         self.soft = self.soft.split_off(&log_start);
+        self.times = self.times.split_off(&log_start);
     }
 
     /// In one life, readers see what was acknowledged and nothing else.
@@ -157,7 +166,7 @@ impl ModelPartition {
     }
 
     fn check_start(&mut self, reader: &PartitionReader, end: End) {
-        let (found, last_timestamp) = self.read(reader);
+        let (found, times) = self.read(reader);
         let mut seen = HashSet::new();
         for (offset, payload) in &found {
             assert!(self.sent.contains(payload), "never sent: {payload}");
@@ -189,11 +198,12 @@ impl ModelPartition {
         self.log_start = log_start;
         self.maybe_trimmed_below = 0;
         self.soft.clear();
-        self.last_timestamp = last_timestamp;
+        self.last_timestamp = times.values().copied().max().unwrap_or_default();
+        self.times = times;
     }
 
-    /// Everything that is readable, and when the last of it was stored. Both ways of reading agree.
-    fn read(&self, reader: &PartitionReader) -> (BTreeMap<u64, String>, Timestamp) {
+    /// Everything that is readable, and when it was stored. Both ways of reading agree.
+    fn read(&self, reader: &PartitionReader) -> (BTreeMap<u64, String>, BTreeMap<u64, Timestamp>) {
         let batch = reader.read(Offset::ZERO, ALL).unwrap();
         let raw = reader.read_raw(Offset::ZERO, ALL).unwrap();
         let lines = batch.lines.iter().flat_map(|line| [&line.bytes[..], b"\n"]);
@@ -202,12 +212,12 @@ impl ModelPartition {
         assert!(batch.next_offset <= reader.high_watermark());
         assert!(batch.lines.is_sorted_by(|a, b| a.offset < b.offset));
         assert!(batch.lines.is_sorted_by_key(|line| line.timestamp));
-        let last = batch
-            .lines
-            .last()
-            .map_or(Timestamp(0), |line| line.timestamp);
         let place = |line: &StoredLine| (line.offset.0, payload(line));
-        (batch.lines.iter().map(place).collect(), last)
+        let time = |line: &StoredLine| (line.offset.0, line.timestamp);
+        (
+            batch.lines.iter().map(place).collect(),
+            batch.lines.iter().map(time).collect(),
+        )
     }
 }
 

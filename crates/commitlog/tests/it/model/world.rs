@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use weir_commitlog::faulty::{Fault, FaultyDisk};
 use weir_commitlog::{
-    Checkpoint, JournalEntry, OpenOptions, Opened, Operation, Outcome, Progress, Returned,
-    StorageError, Store, TopicFiles,
+    Checkpoint, JournalEntry, OpenOptions, Opened, Operation, Outcome, PartitionReader, Progress,
+    Returned, StorageError, Store, TopicFiles,
 };
 use weir_types::{
     ByteCount, Durability, DurationText, Incarnation, Offset, OffsetRange, Timestamp, TopicSettings,
@@ -234,10 +234,22 @@ impl World {
             partition.maybe_trimmed_below = u64::MAX;
         }
         let now = self.now;
-        self.store().maintain_topic(&topic(name), &floors, now)?;
         let readers = self.files(name).partitions.clone();
+        let extent = |reader: &PartitionReader| (reader.log_start_offset(), reader.bytes());
+        let before: Vec<_> = readers.iter().map(|(_, reader)| extent(reader)).collect();
+        let trimmed = self.store().maintain_topic(&topic(name), &floors, now)?;
+        let went = readers.iter().zip(&before);
+        let went = went.map(|((_, reader), (start, _))| reader.log_start_offset().since(*start));
+        assert_eq!(trimmed.records, went.sum::<u64>());
         let model = self.model(name);
         for (id, (_, reader)) in readers.iter().enumerate() {
+            let may_go = |(&offset, &time): (&u64, &Timestamp)| {
+                let is_old = now.since(time) > model.settings.retention_age.0;
+                is_old && floors.get(id).is_none_or(|floor| offset < floor.0)
+            };
+            let times = &model.partitions[id].times;
+            let all_may = times.range(..reader.log_start_offset().0).all(may_go);
+            assert!(all_may || before[id].1 > model.settings.retention_bytes.0);
             let log_start = reader.log_start_offset().0;
             let partition = &mut model.partitions[id];
             partition.trimmed_below(log_start);
@@ -386,10 +398,7 @@ impl World {
                 let is_soft = model.is_soft();
                 let partition = &mut model.partitions[partition];
                 if let Ok(Outcome::Appended(appended)) = outcome {
-                    assert!(appended.timestamp >= partition.last_timestamp);
-                    assert_eq!(appended.count, payloads.len() as u64);
-                    partition.last_timestamp = appended.timestamp;
-                    partition.appended(appended.first_offset.0, payloads, is_soft);
+                    partition.appended(appended, payloads, is_soft);
                 }
             }
             Sent::Progress(name, group, partition, entry) => {
