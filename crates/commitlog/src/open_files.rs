@@ -204,7 +204,7 @@ impl LogFile {
     /// Closes the file unless it was used lately or has writes to sync; false if it stays open.
     fn close_if_idle(&self) -> bool {
         let used = self.used.swap(false, Ordering::Relaxed);
-        if used || self.is_unsynced() || self.users.load(Ordering::Acquire) > 0 {
+        if used || self.is_unsynced() || self.is_in_use() {
             return false;
         }
         // Whoever holds the lock is using the file.
@@ -213,6 +213,10 @@ impl LogFile {
 
     pub(crate) fn is_unsynced(&self) -> bool {
         self.unsynced.load(Ordering::Acquire) != 0
+    }
+
+    fn is_in_use(&self) -> bool {
+        self.users.load(Ordering::Acquire) > 0
     }
 
     /// Keeps the file open for `reason`; returns whether that is news.
@@ -256,8 +260,10 @@ impl LogFile {
             });
         }
         let opened = self.get(files);
+        // A closed file has nothing to lose, and can be opened another time.
+        let may_lose = opened.is_ok() || self.is_unsynced() || self.is_in_use();
         let synced = opened.and_then(|file| file.sync_data().context("sync", &self.path));
-        if synced.is_err() {
+        if synced.is_err() && may_lose {
             self.fail(files);
         }
         synced

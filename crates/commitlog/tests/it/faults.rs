@@ -613,3 +613,20 @@ fn a_clean_stop_that_fails_at_any_call_loses_nothing() {
         }
     }
 }
+
+#[test]
+fn a_file_that_cannot_be_opened_for_want_of_descriptors_is_tried_again() {
+    const EMFILE: i32 = 24;
+    let mut rig = Rig::with(weir_types::TopicSettings {
+        durability: weir_types::Durability::Os,
+        ..settings(1, 10)
+    });
+    rig.append(&["1"]);
+    let mut rig = Rig::on(rig.close());
+    rig.disk
+        .fail(Fault::on(Call::Open).path(".log").os_error(EMFILE));
+    rig.try_append(0, &["2"]).unwrap_err();
+    assert!(!rig.reader(0).has_failed());
+    rig.disk.heal();
+    assert_eq!(rig.append(&["3"]).first_offset, Offset(1));
+}
