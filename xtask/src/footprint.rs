@@ -1,21 +1,20 @@
 //! `cargo xtask footprint`: what Weir costs when nothing happens, and what watching a host costs.
 
-mod process;
 mod ready;
 mod report;
 mod scraper;
 
 use crate::command_line::CommandLine;
 use crate::debian::{self, PEERS, find};
+use crate::process::{Running, free_loopback_address};
 use crate::workspace::Workspace;
 use anyhow::{Context, bail};
 use clap::Args;
-use process::Running;
 use ready::Readiness;
 use report::Row;
 use scraper::Scraper;
 use std::ffi::OsString;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -260,9 +259,3 @@ impl Component {
 }
 
 const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-
-/// Free a moment ago: another process may take it first, which then shows as a failed start.
-fn free_loopback_address() -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    Ok(listener.local_addr()?)
-}

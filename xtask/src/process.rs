@@ -5,6 +5,7 @@ use crate::wait::{pause, wait_for};
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -13,15 +14,21 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(15);
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 
+/// Free a moment ago: another process may take it first, which then shows as a failed start.
+pub(crate) fn free_loopback_address() -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?)
+}
+
 /// A started component; killed when dropped without [`Running::stop`].
-pub(super) struct Running {
+pub(crate) struct Running {
     child: Child,
     output: PathBuf,
 }
 
 impl Running {
     /// Starts it with all its output going to the file `output`.
-    pub(super) fn start(command: &CommandLine, output: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn start(command: &CommandLine, output: &Path) -> anyhow::Result<Self> {
         let file = File::create(output)?;
         let child = command
             .command()
@@ -36,7 +43,7 @@ impl Running {
 
     /// # Errors
     /// When it has ended, with what it printed.
-    pub(super) fn check_alive(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn check_alive(&mut self) -> anyhow::Result<()> {
         if let Some(status) = self.child.try_wait()? {
             let output = fs::read_to_string(&self.output).unwrap_or_default();
             bail!("it ended with {status} and said:\n{output}");
@@ -45,7 +52,7 @@ impl Running {
     }
 
     /// Resident memory once it has not changed for 2 s, or as it is after 15 s.
-    pub(super) fn settled_rss_bytes(&mut self) -> anyhow::Result<u64> {
+    pub(crate) fn settled_rss_bytes(&mut self) -> anyhow::Result<u64> {
         let mut rss_bytes = self.rss_bytes()?;
         let mut changed = Instant::now();
         let settled = wait_for(SETTLE_LIMIT, || match self.rss_bytes() {
@@ -60,7 +67,7 @@ impl Running {
     }
 
     /// The part of one CPU that it uses during `window`.
-    pub(super) fn cpu_fraction_over(&mut self, window: Duration) -> anyhow::Result<f64> {
+    pub(crate) fn cpu_fraction_over(&mut self, window: Duration) -> anyhow::Result<f64> {
         let before = self.cpu_time()?;
         let started = Instant::now();
         pause(window);
@@ -72,7 +79,7 @@ impl Running {
     ///
     /// # Errors
     /// When it does not end within 20 s (it is killed then), or had ended before.
-    pub(super) fn stop(mut self) -> anyhow::Result<ExitStatus> {
+    pub(crate) fn stop(mut self) -> anyhow::Result<ExitStatus> {
         self.check_alive()?;
         kill_process(Pid::from_child(&self.child), Signal::TERM)?;
         let ended = wait_for(STOP_LIMIT, || self.child.try_wait().transpose());
