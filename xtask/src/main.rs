@@ -10,6 +10,7 @@ mod footprint;
 mod process;
 mod quick;
 mod steps;
+mod storage;
 mod test;
 mod tidy;
 mod up;
@@ -40,6 +41,7 @@ enum Task {
     Quick(quick::Quick),
     Tidy(tidy::Tidy),
     Footprint(footprint::Footprint),
+    Storage(storage::Storage),
     Web(web::Web),
 }
 
@@ -63,6 +65,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Quick(quick) => quick.run(&workspace),
         Task::Tidy(tidy) => tidy.run(&workspace),
         Task::Footprint(footprint) => footprint.run(&workspace),
+        Task::Storage(storage) => storage.run(&workspace),
         Task::Web(web) => web.run(&workspace),
     }
 }

@@ -52,7 +52,7 @@ impl Running {
     }
 
     /// Resident memory once it has not changed for 2 s, or as it is after 15 s.
-    pub(crate) fn settled_rss_bytes(&mut self) -> anyhow::Result<u64> {
+    pub(crate) fn settled_rss_bytes(&self) -> anyhow::Result<u64> {
         let mut rss_bytes = self.rss_bytes()?;
         let mut changed = Instant::now();
         let settled = wait_for(SETTLE_LIMIT, || match self.rss_bytes() {
@@ -79,19 +79,53 @@ impl Running {
     ///
     /// # Errors
     /// When it does not end within 20 s (it is killed then), or had ended before.
-    pub(crate) fn stop(mut self) -> anyhow::Result<ExitStatus> {
+    pub(crate) fn stop(self) -> anyhow::Result<ExitStatus> {
+        self.stop_within(STOP_LIMIT)
+    }
+
+    /// Like [`Running::stop`], for one that may have much to write.
+    pub(crate) fn stop_within(mut self, limit: Duration) -> anyhow::Result<ExitStatus> {
         self.check_alive()?;
         kill_process(Pid::from_child(&self.child), Signal::TERM)?;
-        let ended = wait_for(STOP_LIMIT, || self.child.try_wait().transpose());
+        let ended = wait_for(limit, || self.child.try_wait().transpose());
         let Some(status) = ended.transpose()? else {
-            bail!("it did not stop within {STOP_LIMIT:?} of SIGTERM");
+            bail!("it did not stop within {limit:?} of SIGTERM");
         };
         Ok(status)
     }
 
-    fn rss_bytes(&self) -> anyhow::Result<u64> {
-        let status = self.proc_file("status")?;
-        parse_rss_bytes(&status).context("no VmRSS in /proc/<pid>/status")
+    /// Ends it as a crash does, and waits until it is gone.
+    pub(crate) fn kill_9(self) {
+        drop(self);
+    }
+
+    /// Resident memory now.
+    pub(crate) fn rss_bytes(&self) -> anyhow::Result<u64> {
+        self.number_in("status", "VmRSS:").map(|kib| kib * 1024)
+    }
+
+    /// The most that was ever resident.
+    pub(crate) fn peak_rss_bytes(&self) -> anyhow::Result<u64> {
+        self.number_in("status", "VmHWM:").map(|kib| kib * 1024)
+    }
+
+    /// What it has read from files so far, from the page cache or from the disk.
+    pub(crate) fn read_bytes(&self) -> anyhow::Result<u64> {
+        self.number_in("io", "rchar:")
+    }
+
+    /// The open files, pipes and sockets, as `/proc` names them.
+    pub(crate) fn open_files(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let directory = format!("/proc/{}/fd", self.child.id());
+        let listed = fs::read_dir(&directory).context(directory)?;
+        // One that is closed meanwhile is open no more.
+        let opened = listed.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        Ok(opened.collect())
+    }
+
+    fn number_in(&self, file: &str, name: &str) -> anyhow::Result<u64> {
+        let found = parse_number(&self.proc_file(file)?, name);
+        found.with_context(|| format!("no {name} in /proc/<pid>/{file}"))
     }
 
     fn cpu_time(&self) -> anyhow::Result<Duration> {
@@ -115,10 +149,10 @@ impl Drop for Running {
     }
 }
 
-fn parse_rss_bytes(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kib * 1024)
+/// The number behind `name` on a line of its own, with or without a unit.
+fn parse_number(lines: &str, name: &str) -> Option<u64> {
+    let line = lines.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// `utime + stime`, fields 14 and 15. The name in field 2 may hold spaces and parentheses.
@@ -135,10 +169,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_resident_memory() {
+    fn reads_the_kernels_numbers() {
         let status = "Name:\tweir-broker\nVmHWM:\t    9000 kB\nVmRSS:\t    8432 kB\nThreads:\t5\n";
-        assert_eq!(parse_rss_bytes(status), Some(8432 * 1024));
-        assert_eq!(parse_rss_bytes("Name:\tzombie\n"), None);
+        assert_eq!(parse_number(status, "VmRSS:"), Some(8432));
+        assert_eq!(parse_number("Name:\tzombie\n", "VmRSS:"), None);
+        assert_eq!(parse_number("rchar: 17\nwchar: 4\n", "rchar:"), Some(17));
     }
 
     #[test]

@@ -1,0 +1,124 @@
+//! The broker that is measured: started on a data directory again and again, polled until ready.
+
+use super::http::Connection;
+use crate::command_line::CommandLine;
+use crate::process::{Running, free_loopback_address};
+use crate::wait::pause;
+use anyhow::{Context, bail};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::ffi::OsStr;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+const READY_LIMIT: Duration = Duration::from_secs(300);
+/// A stop syncs what the kernel has not written yet, which may be gigabytes.
+const STOP_LIMIT: Duration = Duration::from_secs(310);
+const GRACE_PERIOD: &str = "5m";
+/// Much finer than the starts that are measured.
+const POLL_EVERY: Duration = Duration::from_millis(2);
+
+/// Which broker, and where its data go.
+pub(super) struct Site {
+    pub(super) binary: PathBuf,
+    pub(super) parent: PathBuf,
+}
+
+/// A data directory, and how brokers are started on it. Dropped, the data are gone.
+pub(super) struct Home {
+    binary: PathBuf,
+    place: TempDir,
+    flags: Vec<String>,
+}
+
+/// A broker that is ready.
+pub(super) struct Broker {
+    pub(super) process: Running,
+    pub(super) http: SocketAddr,
+    /// From its start until `/ready` answered 200.
+    pub(super) ready_after: Duration,
+}
+
+impl Site {
+    pub(super) fn home(&self, flags: &[&str]) -> anyhow::Result<Home> {
+        let place = tempfile::Builder::new()
+            .prefix("weir-storage-")
+            .tempdir_in(&self.parent)
+            .with_context(|| format!("a directory in {}", self.parent.display()))?;
+        Ok(Home {
+            binary: self.binary.clone(),
+            place,
+            flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
+        })
+    }
+}
+
+impl Home {
+    pub(super) fn start(&self) -> anyhow::Result<Broker> {
+        let http = free_loopback_address()?;
+        let command = CommandLine::new(&self.binary)
+            .arg("--data-dir")
+            .arg(self.place.path().join("data"))
+            .args(["--http", &http.to_string(), "--log-filter", "warn"])
+            .args(["--grace-period", GRACE_PERIOD])
+            .args(&self.flags);
+        eprintln!("$ {command}");
+        let started = Instant::now();
+        let mut process = Running::start(&command, &self.place.path().join("output.txt"))?;
+        while !is_ready(http) {
+            process.check_alive()?;
+            if started.elapsed() > READY_LIMIT {
+                bail!("it was not ready after {READY_LIMIT:?}");
+            }
+            pause(POLL_EVERY);
+        }
+        Ok(Broker {
+            process,
+            http,
+            ready_after: started.elapsed(),
+        })
+    }
+}
+
+fn is_ready(http: SocketAddr) -> bool {
+    let asked = Connection::open(http).and_then(|mut connection| connection.get("/ready"));
+    asked.is_ok_and(|answer| answer.status == 200)
+}
+
+impl Broker {
+    pub(super) fn connect(&self) -> anyhow::Result<Connection> {
+        Connection::open(self.http)
+    }
+
+    /// Segments and journals that are open now.
+    pub(super) fn open_log_files(&self) -> anyhow::Result<usize> {
+        let is_log = |extension: &OsStr| extension == "log" || extension == "journal";
+        let open = self.process.open_files()?;
+        let logs = open
+            .iter()
+            .filter(|path| path.extension().is_some_and(is_log));
+        Ok(logs.count())
+    }
+
+    /// Stops it with SIGTERM, which must succeed.
+    pub(super) fn stop(self) -> anyhow::Result<()> {
+        let status = self.process.stop_within(STOP_LIMIT)?;
+        if !status.success() {
+            bail!("it answered SIGTERM with {status}");
+        }
+        Ok(())
+    }
+}
+
+/// Allows this process, and the brokers it starts, as many open files as the system permits; how
+/// many those are.
+pub(super) fn raise_open_files_limit() -> anyhow::Result<u64> {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let limit = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    setrlimit(Resource::Nofile, limit)?;
+    Ok(maximum.unwrap_or(u64::MAX))
+}
