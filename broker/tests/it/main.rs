@@ -23,6 +23,7 @@ mod parallel_curl;
 mod shutdown;
 mod startup;
 mod status;
+mod storage_costs;
 mod support;
 mod synced_first;
 mod topics;
