@@ -1,4 +1,4 @@
-//! What many partitions and long logs cost a broker: open files and bytes read.
+//! What many partitions, long logs and idle clients cost a broker: open files, bytes read, memory.
 //! In small here; `cargo xtask storage` measures it in full.
 
 use crate::broker;
@@ -6,7 +6,7 @@ use crate::support::{Answer, Request, send_raw};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use weir_testkit::{BrokerProcess, eventually};
+use weir_testkit::{BrokerProcess, RawConnection, eventually};
 
 const TOPICS: usize = 30;
 const PARTITIONS: usize = 10;
@@ -117,6 +117,34 @@ fn flip_a_bit(index: &Path) {
 fn cut_short(index: &Path) {
     let content = fs::read(index).unwrap();
     fs::write(index, &content[..content.len() / 2]).unwrap();
+}
+
+const CLIENTS: usize = 200;
+const CLIENT_BYTES: u64 = 20 * 1024;
+
+#[tokio::test]
+async fn idle_clients_of_a_stream_cost_little_memory() {
+    let running = broker().start().await;
+    put_topic(&running, 0, "{}").await;
+    // The first ones also pay for what all of them share.
+    let _first = follow(&running, CLIENTS / 4).await;
+    let before = number_of(&running, "status", "VmRSS:");
+    let _clients = follow(&running, CLIENTS).await;
+    let more = number_of(&running, "status", "VmRSS:").saturating_sub(before) * 1024;
+    let each = more / CLIENTS as u64;
+    assert!(each <= CLIENT_BYTES, "{each} bytes each");
+}
+
+async fn follow(running: &BrokerProcess, clients: usize) -> Vec<RawConnection> {
+    let request = Request::new("GET", "/v1/topics/t0/stream").encode();
+    let mut following = Vec::new();
+    for _ in 0..clients {
+        let mut connection = RawConnection::open(running.http_address()).await;
+        connection.send(&request).await;
+        connection.read_until("retry: ").await;
+        following.push(connection);
+    }
+    following
 }
 
 fn small_segments() -> String {
