@@ -312,6 +312,7 @@ impl CommitLog {
         let (turn, first) = (part.turn, part.first);
         let done = dirty.iter().filter(|file| !file.fail_stop().is_set());
         done.for_each(|file| file.clear_unsynced(turn));
+        self.files.close_surplus();
         if synced {
             self.checkpoints += 1;
             return Ok(());

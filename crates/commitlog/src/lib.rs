@@ -9,7 +9,7 @@
 //! Only this crate knows bytes on disk. The formats have one table each: records in `record`,
 //! journals in `journal`, the directory in `data_dir`.
 //!
-//! Absent on purpose: threads, async, sockets, leases, and any parsing of payloads.
+//! Absent on purpose: threads (but to sync many files at once), async, sockets, leases, and any parsing of payloads.
 
 mod checked_line;
 mod clean_stop;
@@ -32,6 +32,7 @@ mod retention;
 mod scan;
 mod segment;
 mod store;
+mod sync_many;
 mod topic;
 mod written;
 

@@ -115,8 +115,16 @@ impl OpenFiles {
 
     /// Notes that `opened` is open, and closes others if there are too many.
     fn admit(&self, opened: &Arc<LogFile>) {
+        {
+            let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+            ring.push_back(Arc::downgrade(opened));
+        }
+        self.close_surplus();
+    }
+
+    /// Closes what was not used for longest as long as too much is open.
+    pub(crate) fn close_surplus(&self) {
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        ring.push_back(Arc::downgrade(opened));
         // Twice around: the first turn takes only what was not used since the last one.
         for _ in 0..2 * ring.len() {
             if ring.len() <= self.most {

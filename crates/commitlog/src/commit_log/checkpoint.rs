@@ -1,5 +1,6 @@
 use crate::error::StorageError;
 use crate::open_files::{LogFile, OpenFiles};
+use crate::sync_many::sync_many;
 use std::sync::Arc;
 
 /// Syncs the files whose bytes wait in one part of the commit log, so that the part can be used
@@ -38,13 +39,11 @@ impl Checkpoint {
 
     /// Syncs all files. One that fails accepts nothing more; the others are synced all the same.
     pub fn run(&mut self) {
-        // What was synced for another reason may be closed and gone by now.
-        for file in self.dirty.iter().filter(|file| file.is_unsynced()) {
-            let synced = file.sync(&self.files);
-            if self.result.is_ok() {
-                self.result = synced;
-            }
-        }
+        self.result = sync_many(&self.dirty, |file| match file.is_unsynced() {
+            true => file.sync(&self.files),
+            // What was synced for another reason may be closed and gone by now.
+            false => Ok(()),
+        });
         self.ran = true;
     }
 

@@ -7,6 +7,7 @@ use crate::fs::{self, File, OpenMode};
 use crate::journal::{self, JournalNumber};
 use crate::record;
 use crate::segment;
+use crate::sync_many::sync_many;
 use crate::topic::TopicFile;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -71,10 +72,9 @@ impl<'a> Restore<'a> {
         let mut open: Vec<_> = self.open.drain().map(|(_, open)| open).collect();
         // In the same order every time, so that a simulation can be repeated.
         open.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-        for open in open {
-            open.file.sync_data().context("sync", &open.path)?;
-        }
-        Ok(())
+        sync_many(&open, |open| {
+            open.file.sync_data().context("sync", &open.path)
+        })
     }
 
     /// The file; `None` if it is gone, with its topic or group or by retention.

@@ -75,7 +75,7 @@ where
         let connection = shared.clone();
         shared.tasks.spawn(async move {
             let abort = connection.abort.clone();
-            let serving = connection.serve(tcp, ConnectionInfo { peer });
+            let serving = Box::pin(connection.serve(tcp, ConnectionInfo { peer }));
             if let Some(Err(error)) = abort.run_until_cancelled(serving).await {
                 tracing::debug!(%peer, %error, "connection ended");
             }

@@ -62,7 +62,7 @@ where
         };
         match protocol {
             Ok(Ok(Protocol::Http1)) => self.serve_http1(io, read.freeze(), info).await,
-            Ok(Ok(Protocol::Http2)) => self.serve_http2(io, read.freeze(), info).await,
+            Ok(Ok(Protocol::Http2)) => Box::pin(self.serve_http2(io, read.freeze(), info)).await,
             Ok(Err(error)) => Err(error.into()),
             Err(_) if read.is_empty() => Ok(()),
             Err(_) => answer_timeout(io, &self.stop).await,
