@@ -26,6 +26,7 @@ const COMMIT_SECONDS: &str = "weir_broker_commit_seconds";
 const COMMITTED_OPERATIONS: &str = "weir_broker_committed_operations_total";
 const COMMIT_FAILURES: &str = "weir_broker_commit_failures_total";
 const DAMAGED: &str = "weir_broker_damaged_records_total";
+const FINDINGS: &str = "weir_broker_recovery_findings_total";
 const COMMIT_LOG_BYTES: &str = "weir_broker_commit_log_written_bytes_total";
 const CHECKPOINTS: &str = "weir_broker_checkpoints_total";
 const AVAILABLE_BYTES: &str = "weir_broker_disk_available_bytes";
@@ -69,6 +70,10 @@ fn describe() {
         "Stored records found damaged while reading; they are never served."
     );
     describe_counter!(
+        FINDINGS,
+        "What opening the data directory found out of order, by kind."
+    );
+    describe_counter!(
         COMMIT_LOG_BYTES,
         "Bytes written to the commit log, padding included."
     );
@@ -97,6 +102,11 @@ pub(crate) fn available_bytes(bytes: u64) {
         reason = "a gauge is a float; 2^53 bytes are enough"
     )]
     gauge!(AVAILABLE_BYTES).set(bytes as f64);
+}
+
+/// Something that opening the data directory found out of order.
+pub(crate) fn finding(kind: &'static str) {
+    counter!(FINDINGS, "kind" => kind).increment(1);
 }
 
 pub(crate) fn damaged_records(count: usize) {

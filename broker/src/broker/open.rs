@@ -135,6 +135,9 @@ fn report(findings: &[Finding], after_clean_stop: bool) {
     for finding in findings.iter().take(LOGGED_FINDINGS) {
         tracing::warn!(%finding, "recovery");
     }
+    for finding in findings {
+        metrics::finding(finding.kind.word());
+    }
     let more = findings.len().saturating_sub(LOGGED_FINDINGS);
     if more > 0 {
         tracing::warn!(more, "further findings of the recovery");

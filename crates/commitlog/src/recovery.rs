@@ -64,6 +64,21 @@ pub enum FindingKind {
     },
 }
 
+impl FindingKind {
+    /// The kind in one word, for counting.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::TornTailCut { .. } => "torn_tail",
+            Self::NewlineRestored => "newline_restored",
+            Self::DamagedLine { .. } => "damaged_line",
+            Self::UnreadableFrame => "unreadable_frame",
+            Self::DamagedJournal { .. } => "damaged_journal",
+            Self::MissingRecords { .. } => "missing_records",
+        }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at byte {}: ", self.path.display(), self.position)?;
