@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use weir_commitlog::{FileSystem, Finding, FindingKind, OpenOptions, Opened, Store};
 use weir_service::clock::Clock;
-use weir_types::{TopicSettings, limits};
+use weir_types::{BrokerStart, TopicSettings, limits};
 
 /// What an operator chose for the broker's core.
 #[derive(Clone, Debug)]
@@ -81,7 +81,8 @@ impl Broker {
             findings,
             after_clean_stop,
         } = Store::open(fs, &options.data_dir, new)?;
-        report(&findings, after_clean_stop);
+        let first_start = store.identity().broker_start == BrokerStart(1);
+        report(&findings, after_clean_stop || first_start);
         let (registry, tasks) = (Arc::new(Registry::default()), TaskTracker::new());
         let draining = CancellationToken::new();
         let (stop, identity) = (CancellationToken::new(), store.identity());
@@ -128,8 +129,8 @@ impl Broker {
 /// Findings that are logged one by one; of more there is only the number.
 const LOGGED_FINDINGS: usize = 100;
 
-fn report(findings: &[Finding], after_clean_stop: bool) {
-    if !after_clean_stop {
+fn report(findings: &[Finding], nothing_to_check: bool) {
+    if !nothing_to_check {
         tracing::info!("the last stop was not a clean one: every partition was checked");
     }
     for finding in findings.iter().take(LOGGED_FINDINGS) {

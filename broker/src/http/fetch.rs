@@ -74,9 +74,14 @@ pub(super) fn read_from(text: &str) -> Result<ReadFrom, String> {
             .map(|offset| ReadFrom::Offset(Offset(offset)))
             .map_err(|e| e.to_string()),
         // No cursor has a colon, and every time has.
-        _ if text.contains(':') => Timestamp::parse_rfc3339(text)
-            .map(ReadFrom::Time)
-            .map_err(|e| e.to_string()),
+        _ if text.contains(':') => {
+            Timestamp::parse_rfc3339(text)
+                .map(ReadFrom::Time)
+                .map_err(|_| {
+                    "a time is written 2026-01-31T12:00:00Z or 2026-01-31T13:00:00.5+01:00"
+                        .to_owned()
+                })
+        }
         _ => Cursor::decode(text).map(ReadFrom::Cursor).map_err(|_| {
             "allowed are \"earliest\", \"latest\", a time such as 2026-01-31T12:00:00Z, a cursor, \
              and with partition an offset"
