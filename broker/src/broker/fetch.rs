@@ -119,10 +119,11 @@ impl Broker {
         })
     }
 
-    /// Like [`Broker::fetch`] of one partition, but with the lines as they are stored.
+    /// Like [`Broker::fetch`], but with the lines of one partition as they are stored; of the first
+    /// one if the request names none.
     ///
     /// # Errors
-    /// Like [`Broker::fetch`]; a request without a partition is refused.
+    /// Like [`Broker::fetch`].
     pub async fn fetch_stored(
         &self,
         topic: &TopicName,
@@ -217,6 +218,14 @@ fn check_begin(topic: &Topic, request: &FetchRequest) -> Result<(), BrokerError>
     }
 }
 
+/// Why a reader that had nothing to return goes on.
+enum Waited {
+    Appended,
+    TimedOut,
+    /// The topic was deleted or the broker drains.
+    Ended,
+}
+
 impl StreamReader {
     /// The topic that is read.
     #[must_use]
@@ -248,12 +257,20 @@ impl StreamReader {
                 self.topic.core().metrics().fetched(read.lines.len());
                 return Ok(Some(read));
             }
-            tokio::select! {
-                () = self.topic.closed().cancelled() => return Ok(None),
-                () = self.draining.cancelled() => return Ok(None),
-                () = tokio::time::sleep_until(until) => return Ok(Some(Fragment::default())),
-                _ = self.appended.changed() => {}
+            match self.wait(until).await {
+                Waited::Ended => return Ok(None),
+                Waited::TimedOut => return Ok(Some(Fragment::default())),
+                Waited::Appended => {}
             }
+        }
+    }
+
+    async fn wait(&mut self, until: Instant) -> Waited {
+        tokio::select! {
+            () = self.topic.closed().cancelled() => Waited::Ended,
+            () = self.draining.cancelled() => Waited::Ended,
+            () = tokio::time::sleep_until(until) => Waited::TimedOut,
+            _ = self.appended.changed() => Waited::Appended,
         }
     }
 
@@ -271,11 +288,9 @@ impl StreamReader {
                 self.topic.core().metrics().fetched(batch.records);
                 return Ok(batch);
             }
-            tokio::select! {
-                () = self.topic.closed().cancelled() => return Ok(batch),
-                () = self.draining.cancelled() => return Ok(batch),
-                () = tokio::time::sleep_until(until) => return Ok(batch),
-                _ = self.appended.changed() => {}
+            match self.wait(until).await {
+                Waited::Ended | Waited::TimedOut => return Ok(batch),
+                Waited::Appended => {}
             }
         }
     }

@@ -9,32 +9,24 @@
     reason = "the macros make what they like; a bench fails loudly"
 )]
 
-use bytes::Bytes;
+mod record;
+
 use gungraun::prelude::*;
+use record::record;
 use std::hint::black_box;
 use weir_commitlog::RecordDraft;
-use weir_types::{Headers, Key, MessageId, Offset, Timestamp};
-
-fn plain() -> RecordDraft {
-    RecordDraft {
-        id: MessageId::from_bits(1 << 90),
-        key: None,
-        headers: Headers::default(),
-        reply_to: None,
-        payload: Bytes::from(format!("{{\"text\":\"{}\"}}", "x".repeat(189))),
-    }
-}
+use weir_types::{Headers, Key, Offset, Timestamp};
 
 fn with_everything() -> RecordDraft {
     RecordDraft {
         key: Some(Key::parse("node-1").unwrap()),
         headers: Headers::new([("source".to_owned(), "till".to_owned())].into()).unwrap(),
-        ..plain()
+        ..record()
     }
 }
 
 #[library_benchmark]
-#[bench::plain(plain())]
+#[bench::plain(record())]
 #[bench::with_everything(with_everything())]
 fn encode(record: RecordDraft) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);
@@ -42,5 +34,5 @@ fn encode(record: RecordDraft) -> Vec<u8> {
     black_box(out)
 }
 
-library_benchmark_group!(name = record, benchmarks = [encode]);
-main!(library_benchmark_groups = record);
+library_benchmark_group!(name = encoding, benchmarks = [encode]);
+main!(library_benchmark_groups = encoding);

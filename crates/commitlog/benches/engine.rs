@@ -6,30 +6,19 @@
     reason = "the macros make what they like; a bench fails loudly"
 )]
 
-use bytes::Bytes;
+mod record;
+
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use record::record;
 use std::hint::black_box;
 use std::sync::Arc;
 use tempfile::TempDir;
 use weir_commitlog::{
-    Disk, OpenOptions, Opened, Operation, PartitionKey, ReadLimits, RecordDraft, Store, TopicFiles,
+    Disk, OpenOptions, Opened, Operation, PartitionKey, ReadLimits, Store, TopicFiles,
 };
-use weir_types::{
-    Durability, Headers, Incarnation, MessageId, Offset, Timestamp, TopicName, TopicSettings,
-};
+use weir_types::{Durability, Incarnation, Offset, Timestamp, TopicName, TopicSettings};
 
 const NOW: Timestamp = Timestamp(1_763_712_000_000);
-
-/// A record with a payload of 200 bytes.
-fn record() -> RecordDraft {
-    RecordDraft {
-        id: MessageId::from_bits(1 << 90),
-        key: None,
-        headers: Headers::default(),
-        reply_to: None,
-        payload: Bytes::from(format!("{{\"text\":\"{}\"}}", "x".repeat(189))),
-    }
-}
 
 fn append(partition: PartitionKey, records: usize) -> Operation {
     Operation::Append {

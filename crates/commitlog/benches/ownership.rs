@@ -8,24 +8,16 @@
     reason = "the macros make what they like; a bench fails loudly"
 )]
 
-use bytes::Bytes;
+mod record;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use record::record;
 use std::hint::black_box;
 use std::sync::{Condvar, Mutex};
 use weir_commitlog::RecordDraft;
-use weir_types::{Headers, MessageId, Offset, Timestamp};
+use weir_types::{Offset, Timestamp};
 
 const RECORDS: usize = 20_000;
-
-fn record() -> RecordDraft {
-    RecordDraft {
-        id: MessageId::from_bits(1 << 90),
-        key: None,
-        headers: Headers::default(),
-        reply_to: None,
-        payload: Bytes::from(format!("{{\"text\":\"{}\"}}", "x".repeat(189))),
-    }
-}
 
 /// What publishers and the committer share.
 struct Shared<T> {

@@ -62,8 +62,7 @@ struct Part {
     /// Bytes that were ever written to.
     filled: u64,
     position: u64,
-    /// Names this use of the part; what marks its files as unsynced.
-    turn: u64,
+    /// First frame of this use of the part.
     first: FrameKey,
     state: PartState,
     /// Files with bytes in it.
@@ -131,7 +130,7 @@ impl CommitLog {
         self.remove_superfluous(&*fs)
     }
 
-    /// Parts that a failed sync kept, and those of another size, are of no use any more.
+    /// Parts that a failed sync kept are of no use any more.
     fn remove_superfluous(&self, fs: &dyn FileSystem) -> Result<(), StorageError> {
         for (number, path) in part_paths(fs, &self.dir)? {
             if number >= 2 {
@@ -152,7 +151,6 @@ impl CommitLog {
             file,
             filled,
             position: 0,
-            turn: 0,
             first: self.next,
             state: PartState::Free,
             dirty: Vec::new(),
@@ -204,7 +202,7 @@ impl CommitLog {
         self.write_frame(&entries)?;
         let part = &mut self.parts[self.current];
         for addition in additions {
-            if addition.file.mark_unsynced(part.turn) {
+            if addition.file.mark_unsynced(part.turn()) {
                 part.dirty.push(addition.file.clone());
             }
         }
@@ -268,21 +266,14 @@ impl CommitLog {
 
     fn begin_part(&mut self, index: usize) {
         self.current = index;
-        let (first, turn) = (self.next, self.turn_number());
         let part = &mut self.parts[index];
-        (part.state, part.position, part.first) = (PartState::Current, 0, first);
-        part.turn = turn;
+        (part.state, part.position, part.first) = (PartState::Current, 0, self.next);
         debug_assert!(part.dirty.is_empty(), "a part begins without a past");
-    }
-
-    /// Unique in this start, and never 0.
-    fn turn_number(&self) -> u64 {
-        self.next.number
     }
 
     fn checkpoint_of(&self, index: usize) -> Checkpoint {
         let part = &self.parts[index];
-        Checkpoint::new(part.turn, part.dirty.clone(), self.files.clone())
+        Checkpoint::new(part.turn(), part.dirty.clone(), self.files.clone())
     }
 
     /// The next checkpoint to run, on any thread; it comes back by [`CommitLog::finish`].
@@ -295,8 +286,9 @@ impl CommitLog {
 
     /// Takes a checkpoint back that ran.
     pub(crate) fn finish(&mut self, checkpoint: &Checkpoint) -> Result<(), StorageError> {
-        let awaited =
-            |part: &Part| part.state == PartState::Checkpointing && part.turn == checkpoint.turn();
+        let awaited = |part: &Part| {
+            part.state == PartState::Checkpointing && part.turn() == checkpoint.turn()
+        };
         match self.parts.iter().position(awaited) {
             Some(index) => self.release(index, checkpoint.succeeded()),
             // It took too long, and the part was checkpointed without it.
@@ -309,7 +301,7 @@ impl CommitLog {
         let part = &mut self.parts[index];
         let dirty = std::mem::take(&mut part.dirty);
         part.state = PartState::Free;
-        let (turn, first) = (part.turn, part.first);
+        let (turn, first) = (part.turn(), part.first);
         let done = dirty.iter().filter(|file| !file.fail_stop().is_set());
         done.for_each(|file| file.clear_unsynced(turn));
         self.files.close_surplus();
@@ -317,7 +309,7 @@ impl CommitLog {
             self.checkpoints += 1;
             return Ok(());
         }
-        self.kept_from = self.kept_from.or(Some(first)).min(Some(first));
+        self.kept_from = Some(self.kept_from.map_or(first, |kept| kept.min(first)));
         self.kept_parts += 1;
         if self.kept_parts > MOST_KEPT_PARTS {
             self.failed = true;
@@ -347,7 +339,9 @@ impl CommitLog {
             let part = &mut self.parts[index];
             if checkpoint.succeeded() {
                 let dirty = std::mem::take(&mut part.dirty);
-                dirty.iter().for_each(|file| file.clear_unsynced(part.turn));
+                dirty
+                    .iter()
+                    .for_each(|file| file.clear_unsynced(part.turn()));
             }
             result = result.and(checkpoint.into_result());
         }
@@ -371,6 +365,11 @@ impl CommitLog {
 }
 
 impl Part {
+    /// Names this use of the part in its files' marks: unique in this start, and never 0.
+    fn turn(&self) -> u64 {
+        self.first.number
+    }
+
     /// What is written to it begins at a block.
     fn cut_to_blocks(&mut self) -> Result<(), StorageError> {
         let odd = self.filled % BLOCK_BYTES as u64;
