@@ -16,7 +16,7 @@ use weir_service::http::{BodyLimits, HttpLimits};
 use weir_service::settings::{self, SettingsProblems, SettingsReader};
 use weir_service::telemetry::{self, LogFormat};
 use weir_types::limits::{MAX_BATCH_BYTES, MAX_PARTITIONS};
-use weir_types::{ByteCount, DurationText, TopicSettings, TopicSettingsChange};
+use weir_types::{ByteCount, DurationText, RetryBackoff, TopicSettings, TopicSettingsChange};
 
 /// Read by the command line, which may run in the same environment.
 const CLIENT_VARIABLE: &str = "WEIR_BROKER";
@@ -180,6 +180,9 @@ fn topic_defaults(from: &mut SettingsReader) -> Option<TopicSettings> {
     let segment_age = from.read("segment-age", settings::duration);
     let durability = from.read("durability", settings::text);
     let visibility_timeout = from.read("visibility-timeout", settings::duration);
+    let max_deliveries = from.read("max-deliveries", settings::in_range(1..=10_000));
+    let retry_backoff = from.read("retry-backoff", retry_backoff);
+    let dedupe_window = from.read("dedupe-window", settings::duration);
     let change = TopicSettingsChange {
         partitions: Some(partitions?),
         retention_age: Some(DurationText(retention_age?)),
@@ -188,6 +191,9 @@ fn topic_defaults(from: &mut SettingsReader) -> Option<TopicSettings> {
         segment_age: Some(DurationText(segment_age?)),
         durability: Some(durability?),
         visibility_timeout: Some(DurationText(visibility_timeout?)),
+        max_deliveries: Some(max_deliveries?),
+        retry_backoff: Some(retry_backoff?),
+        dedupe_window: Some(DurationText(dedupe_window?)),
     };
     match TopicSettings::default().with(&change) {
         Ok(defaults) => Some(defaults),
@@ -223,6 +229,15 @@ fn create_topics(value: &str) -> Result<CreateTopics, String> {
         "explicitly" => Ok(CreateTopics::Explicitly),
         _ => Err("allowed are \"on-first-use\" and \"explicitly\"".to_owned()),
     }
+}
+
+/// As in the API, so that there is one way to write it.
+fn retry_backoff(value: &str) -> Result<RetryBackoff, String> {
+    serde_json::from_str(value).map_err(|_| {
+        "allowed is JSON: a list of delays such as [\"1s\",\"10s\"], or \
+         {\"initial\":\"1s\",\"factor\":2,\"cap\":\"10m\",\"jitter\":0.2}"
+            .to_owned()
+    })
 }
 
 fn byte_count(least: usize, most: usize) -> impl FnOnce(&str) -> Result<usize, String> {
@@ -296,6 +311,18 @@ mod tests {
     fn a_flag_goes_before_the_environment() {
         let settings = read(&["--http", "127.0.0.1:1"], &[("WEIR_HTTP", "127.0.0.1:2")]).unwrap();
         assert_eq!(settings.http, Some("127.0.0.1:1".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_retry_backoff_is_written_as_json() {
+        let with = |value: &str| read(&["--retry-backoff", value], &[]);
+        let settings = with(r#"{"initial":"1s","cap":"2m"}"#).unwrap();
+        let backoff = settings.broker.topic_defaults.retry_backoff;
+        assert_eq!(backoff.cap(), Duration::from_secs(120));
+        let refused = with("1s").unwrap_err();
+        assert!(refused.contains("allowed is JSON"), "{refused}");
+        let refused = with(r#"["13h"]"#).unwrap_err();
+        assert!(refused.contains("retry_backoff is 13h"), "{refused}");
     }
 
     #[test]

@@ -100,7 +100,7 @@ fn byte_count(text: &str) -> Result<ByteCount, String> {
 }
 
 impl Settings {
-    const fn change(&self) -> TopicSettingsChange {
+    fn change(&self) -> TopicSettingsChange {
         TopicSettingsChange {
             partitions: self.partitions,
             retention_age: self.retention_age,
@@ -109,6 +109,7 @@ impl Settings {
             segment_age: self.segment_age,
             durability: self.durability,
             visibility_timeout: self.visibility_timeout,
+            ..TopicSettingsChange::default()
         }
     }
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 use thiserror::Error;
 use weir_commitlog::StorageError;
 use weir_protocol::{ErrorCode, InvalidCursor};
-use weir_types::{GroupName, InvalidTopicSettings, PartitionId, TopicName};
+use weir_types::{GroupName, InvalidSettings, PartitionId, TopicName};
 
 /// Why the broker refused or failed; every front end maps it by [`BrokerError::code`].
 #[derive(Debug, Error)]
@@ -63,7 +63,7 @@ pub enum BrokerError {
     OffsetWithoutPartition,
     /// Settings outside their range.
     #[error(transparent)]
-    InvalidSettings(#[from] InvalidTopicSettings),
+    InvalidSettings(#[from] InvalidSettings),
     /// No more topics may be created.
     #[error("there are {max_topics} topics, as many as max-topics allows")]
     TooManyTopics {

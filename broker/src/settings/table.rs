@@ -96,6 +96,27 @@ pub static SETTINGS: &[Setting] = &[
         "Default of the topics' visibility_timeout: how long a lease lasts",
     ),
     setting(
+        "max-deliveries",
+        "WEIR_MAX_DELIVERIES",
+        "N",
+        "16",
+        "Default of the topics' max_deliveries: a message leased this often becomes a dead letter",
+    ),
+    setting(
+        "retry-backoff",
+        "WEIR_RETRY_BACKOFF",
+        "JSON",
+        "[]",
+        "Default of the topics' retry_backoff: waits between deliveries, such as [\"1s\",\"1m\"]",
+    ),
+    setting(
+        "dedupe-window",
+        "WEIR_DEDUPE_WINDOW",
+        "DURATION",
+        "2m",
+        "Default of the topics' dedupe_window: how long an id is not stored again; 0s turns it off",
+    ),
+    setting(
         "min-free-bytes",
         "WEIR_MIN_FREE_BYTES",
         "BYTES",

@@ -17,7 +17,8 @@ async fn a_topic_shows_what_was_chosen_and_what_it_holds() {
     assert_eq!(
         created["settings"],
         json!({"partitions": 3, "retention_age": "2h", "retention_bytes": 1 << 30, "segment_bytes": 1_048_576,
-               "segment_age": "1day", "durability": "os", "visibility_timeout": "30s"})
+               "segment_age": "1day", "durability": "os", "visibility_timeout": "30s",
+               "max_deliveries": 16, "retry_backoff": [], "dedupe_window": "2m"})
     );
     assert_eq!(
         (&created["records"], &created["bytes"], &created["groups"]),
@@ -131,7 +132,20 @@ async fn settings_that_make_no_sense_are_refused_and_create_nothing() {
         ),
         (r#"{"durability":"sometimes"}"#, "interval=<duration"),
         (r#"{"partition":2}"#, "unknown field `partition`"),
-        (r#"{"max_deliveries":2}"#, "unknown field `max_deliveries`"),
+        (
+            r#"{"max_deliveries":0}"#,
+            "max_deliveries is 0; allowed is 1 to 10000",
+        ),
+        (
+            r#"{"retry_backoff":["13h"]}"#,
+            "retry_backoff is 13h; allowed is 0s to 12h",
+        ),
+        (r#"{"retry_backoff":"1s"}"#, "a list of delays such as"),
+        (
+            r#"{"dedupe_window":"61m"}"#,
+            "dedupe_window is 1h 1m; allowed is 0s to 1h",
+        ),
+        (r#"{"max_delivery":2}"#, "unknown field `max_delivery`"),
     ] {
         for topic in ["there", "new"] {
             let refused = broker.put(&format!("/v1/topics/{topic}"), settings).await;

@@ -1,10 +1,10 @@
+use crate::invalid_settings::{InvalidSettings, duration_within, within};
 use crate::limits::{MAX_BATCH_BYTES, MAX_PARTITIONS};
-use crate::{Durability, DurationText};
+use crate::{Durability, DurationText, RetryBackoff};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
-use thiserror::Error;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -14,9 +14,12 @@ const DAY: u64 = 24 * HOUR;
 
 const SEGMENT_BYTES: RangeInclusive<u64> = 4 * KIB..=4 * GIB;
 const RETENTION_BYTES: RangeInclusive<u64> = 4 * KIB..=u64::MAX;
-const AGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10 * 365 * DAY);
+pub(crate) const AGE: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(10 * 365 * DAY);
 const VISIBILITY_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(12 * HOUR);
+pub(crate) const MAX_DELIVERIES: RangeInclusive<u32> = 1..=10_000;
+const DEDUPE_WINDOW: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(HOUR);
 
 /// A number of bytes, read from a JSON number or a text such as `"64MiB"`, written as a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -45,7 +48,7 @@ impl<'de> Deserialize<'de> for ByteCount {
 }
 
 /// What an operator chose for one topic. Stored in its `topic.json`, shown by the API.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TopicSettings {
     /// Number of partitions, fixed once created: key order depends on it.
@@ -62,6 +65,25 @@ pub struct TopicSettings {
     pub durability: Durability,
     /// How long a lease lasts unless the consumer says.
     pub visibility_timeout: DurationText,
+    /// A message that a group leased this often, and did not finish, becomes a dead letter; unless
+    /// the group has its own.
+    #[serde(default = "default_max_deliveries")]
+    pub max_deliveries: u32,
+    /// How long a message waits between deliveries, unless the group has its own.
+    #[serde(default)]
+    pub retry_backoff: RetryBackoff,
+    /// A message with the id of one that was stored this short ago is not stored again; zero
+    /// stores all.
+    #[serde(default = "default_dedupe_window")]
+    pub dedupe_window: DurationText,
+}
+
+const fn default_max_deliveries() -> u32 {
+    16
+}
+
+const fn default_dedupe_window() -> DurationText {
+    DurationText(Duration::from_secs(120))
 }
 
 impl Default for TopicSettings {
@@ -74,12 +96,15 @@ impl Default for TopicSettings {
             segment_age: DurationText(Duration::from_secs(DAY)),
             durability: Durability::Fsync,
             visibility_timeout: DurationText(Duration::from_secs(30)),
+            max_deliveries: default_max_deliveries(),
+            retry_backoff: RetryBackoff::default(),
+            dedupe_window: default_dedupe_window(),
         }
     }
 }
 
 /// Settings to set; what is absent stays as it is, or takes its default in a new topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TopicSettingsChange {
     /// See [`TopicSettings::partitions`]; an existing topic only accepts the number it has.
@@ -103,45 +128,24 @@ pub struct TopicSettingsChange {
     /// See [`TopicSettings::visibility_timeout`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub visibility_timeout: Option<DurationText>,
-}
-
-/// Why topic settings were refused.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum InvalidTopicSettings {
-    /// A value outside its range.
-    #[error("{setting} is {value}; allowed is {allowed}")]
-    OutOfRange {
-        /// Name of the setting.
-        setting: &'static str,
-        /// What was asked for.
-        value: String,
-        /// What would be accepted.
-        allowed: String,
-    },
-}
-
-fn within<T: PartialOrd>(
-    setting: &'static str,
-    value: &T,
-    allowed: &RangeInclusive<T>,
-    show: impl Fn(&T) -> String,
-) -> Result<(), InvalidTopicSettings> {
-    if allowed.contains(value) {
-        return Ok(());
-    }
-    Err(InvalidTopicSettings::OutOfRange {
-        setting,
-        value: show(value),
-        allowed: format!("{} to {}", show(allowed.start()), show(allowed.end())),
-    })
+    /// See [`TopicSettings::max_deliveries`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_deliveries: Option<u32>,
+    /// See [`TopicSettings::retry_backoff`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_backoff: Option<RetryBackoff>,
+    /// See [`TopicSettings::dedupe_window`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedupe_window: Option<DurationText>,
 }
 
 impl TopicSettings {
     /// These settings with `change` applied and checked.
     ///
     /// # Errors
-    /// [`InvalidTopicSettings`] names the first setting outside its range.
-    pub fn with(&self, change: &TopicSettingsChange) -> Result<Self, InvalidTopicSettings> {
+    /// [`InvalidSettings`] names the first setting outside its range.
+    pub fn with(&self, change: &TopicSettingsChange) -> Result<Self, InvalidSettings> {
+        let backoff = change.retry_backoff.as_ref();
         let changed = Self {
             partitions: change.partitions.unwrap_or(self.partitions),
             retention_age: change.retention_age.unwrap_or(self.retention_age),
@@ -150,39 +154,38 @@ impl TopicSettings {
             segment_age: change.segment_age.unwrap_or(self.segment_age),
             durability: change.durability.unwrap_or(self.durability),
             visibility_timeout: change.visibility_timeout.unwrap_or(self.visibility_timeout),
+            max_deliveries: change.max_deliveries.unwrap_or(self.max_deliveries),
+            retry_backoff: backoff.unwrap_or(&self.retry_backoff).clone(),
+            dedupe_window: change.dedupe_window.unwrap_or(self.dedupe_window),
         };
         changed.check()?;
         Ok(changed)
     }
 
-    fn check(&self) -> Result<(), InvalidTopicSettings> {
-        let duration = |d: &Duration| DurationText(*d).to_string();
-        within(
-            "partitions",
-            &self.partitions,
-            &(1..=MAX_PARTITIONS),
-            u32::to_string,
-        )?;
-        within("retention_age", &self.retention_age.0, &AGE, duration)?;
+    fn check(&self) -> Result<(), InvalidSettings> {
+        let number = u64::to_string;
+        let (retention_bytes, segment_bytes) = (self.retention_bytes.0, self.segment_bytes.0);
+        let partitions = 1..=MAX_PARTITIONS;
+        within("partitions", &self.partitions, &partitions, u32::to_string)?;
+        duration_within("retention_age", self.retention_age, &AGE)?;
         within(
             "retention_bytes",
-            &self.retention_bytes.0,
+            &retention_bytes,
             &RETENTION_BYTES,
-            u64::to_string,
+            number,
         )?;
+        within("segment_bytes", &segment_bytes, &SEGMENT_BYTES, number)?;
+        duration_within("segment_age", self.segment_age, &AGE)?;
+        let (timeout, deliveries) = (self.visibility_timeout, &self.max_deliveries);
+        duration_within("visibility_timeout", timeout, &VISIBILITY_TIMEOUT)?;
         within(
-            "segment_bytes",
-            &self.segment_bytes.0,
-            &SEGMENT_BYTES,
-            u64::to_string,
+            "max_deliveries",
+            deliveries,
+            &MAX_DELIVERIES,
+            u32::to_string,
         )?;
-        within("segment_age", &self.segment_age.0, &AGE, duration)?;
-        within(
-            "visibility_timeout",
-            &self.visibility_timeout.0,
-            &VISIBILITY_TIMEOUT,
-            duration,
-        )
+        self.retry_backoff.check()?;
+        duration_within("dedupe_window", self.dedupe_window, &DEDUPE_WINDOW)
     }
 }
 
@@ -223,6 +226,37 @@ mod tests {
         );
         assert!(serde_json::from_str::<TopicSettingsChange>(r#"{"partition":2}"#).is_err());
         assert!(serde_json::from_str::<TopicSettingsChange>(r#"{"segment_bytes":-1}"#).is_err());
+    }
+
+    #[test]
+    fn the_bounds_of_delivery_are_checked() {
+        for (json, refused) in [
+            (
+                r#"{"max_deliveries":10001}"#,
+                "max_deliveries is 10001; allowed is 1 to 10000",
+            ),
+            (
+                r#"{"dedupe_window":"2h"}"#,
+                "dedupe_window is 2h; allowed is 0s to 1h",
+            ),
+            (
+                r#"{"retry_backoff":{"initial":"1s","cap":"13h"}}"#,
+                "retry_backoff.cap is 13h; allowed is 0s to 12h",
+            ),
+        ] {
+            let result = TopicSettings::default().with(&change(json));
+            assert_eq!(result.unwrap_err().to_string(), refused);
+        }
+        let off = TopicSettings::default().with(&change(r#"{"dedupe_window":"0s"}"#));
+        assert!(off.unwrap().dedupe_window.0.is_zero());
+    }
+
+    #[test]
+    fn settings_of_before_take_the_defaults_of_what_came_later() {
+        let before = r#"{"partitions":1,"retention_age":"7days","retention_bytes":10737418240,
+            "segment_bytes":67108864,"segment_age":"1day","durability":"fsync","visibility_timeout":"30s"}"#;
+        let read: TopicSettings = serde_json::from_str(before).unwrap();
+        assert_eq!(read, TopicSettings::default());
     }
 
     #[test]
