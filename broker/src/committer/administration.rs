@@ -8,7 +8,7 @@ use crate::topic::{Topic, TopicCore};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use weir_commitlog::{GroupProgress, StorageError, TopicFiles};
-use weir_types::{GroupName, Incarnation, Offset, TopicName, TopicSettings};
+use weir_types::{GroupName, GroupSettings, Incarnation, Offset, TopicName, TopicSettings};
 
 impl Thread {
     pub(super) fn administer(&mut self, request: Request) -> ControlFlow<()> {
@@ -134,10 +134,10 @@ impl Thread {
             return Ok(());
         }
         let incarnation = Incarnation(fastrand::u64(..));
-        let progress =
-            self.start
-                .store
-                .create_group(topic.core().name(), group, incarnation, starts)?;
+        let settings = GroupSettings::default();
+        let name = topic.core().name();
+        let store = &mut self.start.store;
+        let progress = store.create_group(name, group, incarnation, &settings, starts)?;
         self.open_group(topic, progress);
         Ok(())
     }

@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use weir_commitlog::{GroupProgress, JournalEntry, JournalKey, Operation};
 use weir_service::clock::Clock;
-use weir_types::{BrokerStart, Offset, Timestamp};
+use weir_types::{BrokerStart, Incarnation, Offset, Timestamp};
 
 /// Consumers that may wait for messages at one time; beyond, they are answered at once.
 const MAX_WAITERS: usize = 4096;
@@ -70,6 +70,8 @@ pub(crate) struct GroupTask {
 struct GroupPartition {
     log: Partition,
     journal: JournalKey,
+    /// Changes with a seek; receipts of before are void.
+    incarnation: Incarnation,
     state: PartitionState,
 }
 
@@ -88,10 +90,11 @@ impl GroupTask {
             .partitions()
             .iter()
             .zip(start.progress.partitions)
-            .map(|(log, (journal, progress))| GroupPartition {
+            .map(|(log, found)| GroupPartition {
                 log: log.clone(),
-                journal,
-                state: PartitionState::new(progress),
+                journal: found.journal,
+                incarnation: found.incarnation,
+                state: PartitionState::new(found.progress),
             })
             .collect();
         let task = Self {

@@ -15,22 +15,25 @@
 //! A journal that has grown is replaced by a new file, with a new number, of one line that says the
 //! same. A damaged or torn line is passed over: its messages are delivered again, none is lost.
 
-use crate::checked_line;
+mod entry;
+mod progress;
+
+pub use entry::{DeadLetterIntent, JournalEntry, Returned, Seek};
+pub use progress::Progress;
+
 use crate::commit_log::LoggedFile;
 use crate::error::{Context, StorageError};
 use crate::fs::{self, FileSystem};
 use crate::open_files::{FailStop, InUse, LogFile, OpenFiles};
 use crate::recovery::{Finding, FindingKind};
 use crate::written::Written;
+use entry::Line;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use progress::Folded;
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use weir_types::{
-    BrokerStart, FilePosition, GroupName, Incarnation, Offset, OffsetRange, OffsetSet, Timestamp,
-};
+use weir_types::{BrokerStart, FilePosition, GroupName, GroupSettings, Incarnation, Offset};
 
 const SUFFIX: &str = ".journal";
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
@@ -59,7 +62,8 @@ impl JournalNumbers {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct JournalIdentity {
     pub(crate) number: JournalNumber,
-    pub(crate) group: Incarnation,
+    /// Of the group in this partition.
+    pub(crate) incarnation: Incarnation,
 }
 
 /// File name of a group's journal.
@@ -73,187 +77,6 @@ pub(crate) fn group_of(file_name: &str) -> Option<GroupName> {
         .decode_utf8()
         .ok()?;
     GroupName::parse(&name).ok()
-}
-
-/// A message that was leased and came back unfinished.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Returned {
-    /// Which message.
-    pub offset: Offset,
-    /// How many leases of it have ended without an ack.
-    pub attempts: u32,
-    /// It is not delivered again before this time.
-    pub available_at: Timestamp,
-    /// Why the consumer gave it back, if it said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<Box<str>>,
-}
-
-/// A change of a group's progress in one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct JournalEntry {
-    /// All offsets below are finished.
-    pub committed: Option<Offset>,
-    /// Further offsets that are finished.
-    pub finished: Vec<OffsetRange>,
-    /// Messages that came back.
-    pub returned: Vec<Returned>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Line<'a> {
-    #[serde(default, rename = "journal", skip_serializing_if = "Option::is_none")]
-    number: Option<JournalNumber>,
-    #[serde(
-        default,
-        rename = "incarnation",
-        skip_serializing_if = "Option::is_none"
-    )]
-    group: Option<Incarnation>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    committed: Option<Offset>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    finished: Vec<(Offset, Offset)>,
-    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
-    returned: Cow<'a, [Returned]>,
-}
-
-impl JournalEntry {
-    /// Whether it changes nothing; such an entry is not written.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.committed.is_none() && self.finished.is_empty() && self.returned.is_empty()
-    }
-
-    /// Appends the entry's line, newline included; the first line of a file tells its identity.
-    fn encode(&self, identity: Option<JournalIdentity>, out: &mut Vec<u8>) {
-        debug_assert!(!self.is_empty(), "a line has a member before its checksum");
-        let line = Line {
-            number: identity.map(|identity| identity.number),
-            group: identity.map(|identity| identity.group),
-            committed: self.committed,
-            finished: self
-                .finished
-                .iter()
-                .map(|range| (range.start, range.end))
-                .collect(),
-            returned: Cow::Borrowed(&self.returned),
-        };
-        checked_line::push(out, &line);
-    }
-}
-
-impl Line<'_> {
-    fn decode(line: &[u8]) -> Option<Line<'static>> {
-        if !checked_line::is_intact(line) {
-            return None;
-        }
-        let line: Line<'_> = serde_json::from_slice(line).ok()?;
-        Some(Line {
-            returned: Cow::Owned(line.returned.into_owned()),
-            ..line
-        })
-    }
-
-    fn identity(&self) -> Option<JournalIdentity> {
-        let (number, group) = (self.number?, self.group?);
-        Some(JournalIdentity { number, group })
-    }
-
-    fn into_entry(self) -> JournalEntry {
-        let ranges = self.finished.iter();
-        JournalEntry {
-            committed: self.committed,
-            finished: ranges
-                .map(|&(start, end)| OffsetRange { start, end })
-                .collect(),
-            returned: self.returned.into_owned(),
-        }
-    }
-}
-
-/// Where a group stands in one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// All offsets below are finished.
-    pub committed: Offset,
-    /// Finished offsets above it.
-    pub finished: OffsetSet,
-    /// Unfinished messages that came back at least once.
-    pub returned: BTreeMap<Offset, Returned>,
-}
-
-impl Progress {
-    /// Applies one change.
-    pub fn apply(&mut self, entry: &JournalEntry) {
-        if let Some(committed) = entry.committed {
-            self.committed = committed;
-        }
-        for &range in &entry.finished {
-            self.finished.insert(range);
-            self.forget_returned(range);
-        }
-        self.settle();
-        for returned in &entry.returned {
-            if !self.is_finished(returned.offset) {
-                self.returned.insert(returned.offset, returned.clone());
-            }
-        }
-    }
-
-    /// Whether the group is done with `offset`.
-    #[must_use]
-    pub fn is_finished(&self, offset: Offset) -> bool {
-        offset < self.committed || self.finished.contains(offset)
-    }
-
-    /// How many offsets the group is done with.
-    #[must_use]
-    pub fn finished_records(&self) -> u64 {
-        self.committed.0 + self.finished.len()
-    }
-
-    /// Moves the committed offset over what is finished right above it.
-    fn settle(&mut self) {
-        if let Some(range) = self.finished.range_of(self.committed) {
-            self.committed = range.end;
-        }
-        self.finished.remove_below(self.committed);
-        self.forget_returned(OffsetRange {
-            start: Offset::ZERO,
-            end: self.committed,
-        });
-    }
-
-    fn forget_returned(&mut self, finished: OffsetRange) {
-        while let Some((&offset, _)) = self.returned.range(finished.start..finished.end).next() {
-            self.returned.remove(&offset);
-        }
-    }
-
-    /// The offset after the highest that the group has seen.
-    pub(crate) fn end(&self) -> Offset {
-        let finished = self.finished.iter().next_back().map(|range| range.end);
-        let returned = self.returned.keys().next_back().map(|offset| offset.next());
-        self.committed
-            .max(finished.unwrap_or_default())
-            .max(returned.unwrap_or_default())
-    }
-
-    fn as_line(&self, identity: JournalIdentity) -> Vec<u8> {
-        let mut line = Vec::new();
-        self.as_entry().encode(Some(identity), &mut line);
-        line
-    }
-
-    /// The one change that leads from nothing to here.
-    fn as_entry(&self) -> JournalEntry {
-        JournalEntry {
-            committed: Some(self.committed),
-            finished: self.finished.iter().collect(),
-            returned: self.returned.values().cloned().collect(),
-        }
-    }
 }
 
 /// Owns one journal file. Only the committing thread has it.
@@ -270,9 +93,7 @@ pub(crate) struct Journal {
 
 /// What a journal file holds.
 pub(crate) struct ReadJournal {
-    /// `None` if its first line is damaged.
-    pub(crate) identity: Option<JournalIdentity>,
-    pub(crate) progress: Progress,
+    pub(crate) folded: Folded,
     bytes: u64,
 }
 
@@ -301,8 +122,7 @@ impl ReadJournal {
             });
         }
         Ok(Self {
-            identity: folded.identity,
-            progress: folded.progress,
+            folded,
             bytes: whole as u64,
         })
     }
@@ -315,13 +135,11 @@ impl Journal {
         files: Arc<OpenFiles>,
         path: &Path,
         identity: JournalIdentity,
+        settings: Option<&GroupSettings>,
         start: Offset,
     ) -> Result<(Self, Progress), StorageError> {
-        let progress = Progress {
-            committed: start,
-            ..Progress::default()
-        };
-        let line = progress.as_line(identity);
+        let folded = Folded::beginning_at(start, settings);
+        let line = folded.as_line(identity);
         let file = LogFile::create(&files, path.into(), FailStop::default())?;
         let written = file.get(&files)?.write_all_at(&line, 0);
         written.context("write to", path)?;
@@ -334,7 +152,7 @@ impl Journal {
             compacted_bytes: line.len() as u64,
             staged: Vec::new(),
         };
-        Ok((journal, progress))
+        Ok((journal, folded.progress))
     }
 
     /// The journal that was read from `path`.
@@ -349,9 +167,14 @@ impl Journal {
             files,
             identity,
             bytes: read.bytes,
-            compacted_bytes: read.progress.as_line(identity).len() as u64,
+            compacted_bytes: read.folded.as_line(identity).len() as u64,
             staged: Vec::new(),
         }
+    }
+
+    /// Of the group in this partition.
+    pub(crate) fn incarnation(&self) -> Incarnation {
+        self.identity.incarnation
     }
 
     pub(crate) fn file(&self) -> &Arc<LogFile> {
@@ -429,11 +252,12 @@ impl Journal {
     pub(crate) fn compact(&mut self, numbers: &mut JournalNumbers) -> Result<(), StorageError> {
         let (fs, path) = (self.files.fs().clone(), self.file.path().to_owned());
         let content = fs::read_all(&*fs, &path).context("read", &path)?;
+        let folded = Folded::of(&content);
         let identity = JournalIdentity {
             number: numbers.next(),
-            ..self.identity
+            incarnation: folded.incarnation.unwrap_or(self.identity.incarnation),
         };
-        let line = Folded::of(&content).progress.as_line(identity);
+        let line = folded.as_line(identity);
         let replaced = crate::json_file::replace(&*fs, &path, &line);
         if replaced.as_ref().is_err_and(StorageError::is_failed_sync) {
             // The new file may be in place already: what went to the old one would be lost.
@@ -448,31 +272,6 @@ impl Journal {
     }
 }
 
-/// What all intact lines say together.
-#[derive(Default)]
-struct Folded {
-    identity: Option<JournalIdentity>,
-    progress: Progress,
-    damaged_lines: u64,
-}
-
-impl Folded {
-    fn of(content: &[u8]) -> Self {
-        let mut folded = Self::default();
-        let lines = content.split(|&b| b == b'\n');
-        for line in lines.filter(|line| !line.is_empty()) {
-            match Line::decode(line) {
-                Some(line) => {
-                    folded.identity = line.identity().or(folded.identity);
-                    folded.progress.apply(&line.into_entry());
-                }
-                None => folded.damaged_lines += 1,
-            }
-        }
-        folded
-    }
-}
-
 /// The number in a journal's first line; `None` if it is damaged or not there.
 pub(crate) fn number_in(
     fs: &dyn FileSystem,
@@ -480,8 +279,5 @@ pub(crate) fn number_in(
 ) -> Result<Option<JournalNumber>, StorageError> {
     let content = fs::read_all(fs, path).context("read", path)?;
     let first = content.split(|&b| b == b'\n').next();
-    let identity = first
-        .and_then(Line::decode)
-        .and_then(|line| line.identity());
-    Ok(identity.map(|identity| identity.number))
+    Ok(first.and_then(Line::decode).and_then(|line| line.number))
 }

@@ -40,12 +40,12 @@ pub use commit_log::Checkpoint;
 pub use data_dir::NodeIdentity;
 pub use error::StorageError;
 pub use fs::{BLOCK_BYTES, DirectoryLock, Disk, File, FileSystem, OpenMode};
-pub use journal::{JournalEntry, Progress, Returned};
+pub use journal::{DeadLetterIntent, JournalEntry, Progress, Returned, Seek};
 pub use open_files::StorageFailures;
 pub use reader::{Gap, GapReason, PartitionReader, RawBatch, ReadBatch, ReadLimits, StoredLine};
 pub use record::RecordDraft;
 pub use recovery::{Finding, FindingKind};
 pub use store::{
     Appended, CommitLogStats, GroupProgress, JournalKey, OpenOptions, Opened, Operation, Outcome,
-    PartitionKey, Store, TopicFiles, Trimmed,
+    PartitionKey, PartitionProgress, Store, TopicFiles, Trimmed,
 };

@@ -11,7 +11,7 @@ mod round;
 mod topics;
 mod trimming;
 
-pub use groups::GroupProgress;
+pub use groups::{GroupProgress, PartitionProgress};
 pub use opening::{OpenOptions, Opened};
 pub use round::{Appended, Operation, Outcome};
 pub use topics::TopicFiles;

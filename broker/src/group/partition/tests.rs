@@ -234,6 +234,7 @@ fn progress_is_continued_after_a_restart() {
             available_at: at(7),
             reason: None,
         }],
+        ..JournalEntry::default()
     });
     let mut state = PartitionState::new(progress);
     let fresh: Vec<u64> = (0..10)

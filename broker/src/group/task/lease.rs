@@ -50,12 +50,13 @@ impl GroupTask {
         line: StoredLine,
         visibility_timeout: Duration,
     ) -> Delivered {
-        let GroupPartition { log, state, .. } = &mut self.partitions[partition];
+        let partition = &mut self.partitions[partition];
+        let GroupPartition { log, state, .. } = partition;
         let granted = state.grant(line.offset, self.clock.now(), visibility_timeout);
         Delivered {
             partition: log.id(),
             receipt: Receipt {
-                incarnation: self.topic.incarnation(),
+                incarnation: partition.incarnation,
                 partition: log.id(),
                 offset: line.offset,
                 delivery_attempt: granted.attempt,

@@ -64,9 +64,8 @@ impl GroupTask {
         entries: &mut [JournalEntry],
     ) -> ReceiptStatus {
         let index = receipt.partition.0 as usize;
-        let known = receipt.incarnation == self.topic.incarnation();
-        let Some(GroupPartition { log, state, .. }) =
-            self.partitions.get_mut(index).filter(|_| known)
+        let known = |partition: &&mut GroupPartition| receipt.incarnation == partition.incarnation;
+        let Some(GroupPartition { log, state, .. }) = self.partitions.get_mut(index).filter(known)
         else {
             return ReceiptStatus::Unknown;
         };

@@ -8,23 +8,35 @@ use crate::journal::{self, Journal, JournalIdentity, Progress, ReadJournal};
 use crate::recovery::Finding;
 use std::io;
 use std::path::Path;
-use weir_types::{GroupName, Incarnation, Offset, PartitionId, TopicName};
+use weir_types::{GroupName, GroupSettings, Incarnation, Offset, PartitionId, TopicName};
 
 /// A group as the store opened it.
 #[derive(Clone, Debug)]
 pub struct GroupProgress {
     /// Its name.
     pub group: GroupName,
-    /// Tells it from an earlier one of its name.
+    /// What was chosen for it.
+    pub settings: GroupSettings,
+    /// In order of partition.
+    pub partitions: Vec<PartitionProgress>,
+}
+
+/// Where a group stands in one partition, and where that is written.
+#[derive(Clone, Debug)]
+pub struct PartitionProgress {
+    /// Its journal.
+    pub journal: JournalKey,
+    /// Tells the group from an earlier one of its name, and from itself before a seek. By partition,
+    /// because a seek may be of one partition only.
     pub incarnation: Incarnation,
-    /// Its journals and what they say, in order of partition.
-    pub partitions: Vec<(JournalKey, Progress)>,
+    /// What the journal says.
+    pub progress: Progress,
 }
 
 /// A group's journals before the store has taken them into its care.
 pub(super) struct FoundGroup {
     group: GroupName,
-    incarnation: Incarnation,
+    settings: GroupSettings,
     journals: Vec<(Journal, Progress)>,
 }
 
@@ -40,7 +52,8 @@ impl FoundGroup {
 }
 
 impl Store {
-    /// Creates a group that begins at `starts`, one offset a partition, durably.
+    /// Creates a group that begins at `starts`, one offset a partition, durably. `incarnation` is its
+    /// own in every partition, until a seek.
     ///
     /// # Errors
     /// [`StorageError::NoSuchTopic`], [`StorageError::GroupExists`], or the file system's; then
@@ -51,6 +64,7 @@ impl Store {
         topic: &TopicName,
         group: &GroupName,
         incarnation: Incarnation,
+        settings: &GroupSettings,
         starts: &[Offset],
     ) -> Result<GroupProgress, StorageError> {
         let open = self.topic(topic)?;
@@ -63,7 +77,8 @@ impl Store {
         let mut journals = Vec::new();
         let places: Vec<_> = (0..).map(PartitionId).zip(starts).collect();
         for (id, &start) in places.into_iter().rev() {
-            match self.create_journal(topic, id, group, incarnation, start) {
+            let settings = (id == PartitionId(0)).then_some(settings);
+            match self.create_journal(topic, id, group, incarnation, settings, start) {
                 Ok(created) => journals.push(created),
                 Err(error) => {
                     self.remove_half_created_group(topic, group, starts.len());
@@ -76,7 +91,7 @@ impl Store {
             topic,
             FoundGroup {
                 group: group.clone(),
-                incarnation,
+                settings: settings.clone(),
                 journals,
             },
         ))
@@ -88,15 +103,16 @@ impl Store {
         id: PartitionId,
         group: &GroupName,
         incarnation: Incarnation,
+        settings: Option<&GroupSettings>,
         start: Offset,
     ) -> Result<(Journal, Progress), StorageError> {
         let dir = self.dir.groups_dir(topic, id);
         let path = dir.join(journal::file_name(group));
         let identity = JournalIdentity {
             number: self.journal_numbers.next(),
-            group: incarnation,
+            incarnation,
         };
-        let created = Journal::create(self.files.clone(), &path, identity, start)?;
+        let created = Journal::create(self.files.clone(), &path, identity, settings, start)?;
         self.dir.fs.sync_dir(&dir).context("sync", &dir)?;
         Ok(created)
     }
@@ -185,40 +201,28 @@ impl Store {
         group: GroupName,
         findings: &mut Vec<Finding>,
     ) -> Result<FoundGroup, StorageError> {
-        let mut found = Vec::new();
+        let mut settings = GroupSettings::default();
+        let mut journals = Vec::with_capacity(topic.partitions as usize);
         for id in (0..topic.partitions).map(PartitionId) {
-            let dir = self.dir.groups_dir(topic.name, id);
-            let path = dir.join(journal::file_name(&group));
-            let read = match ReadJournal::open(&*self.dir.fs, &path, findings) {
+            let path = self.dir.groups_dir(topic.name, id);
+            let path = path.join(journal::file_name(&group));
+            match ReadJournal::open(&*self.dir.fs, &path, findings) {
                 // A lost journal costs redelivery, never a message.
                 Err(StorageError::Io { source, .. })
                     if source.kind() == io::ErrorKind::NotFound =>
                 {
-                    None
+                    journals.push(self.replace_lost_journal(topic.name, id, &path)?);
                 }
-                result => Some(result?),
-            };
-            found.push((id, path, read));
-        }
-        let mut known = found
-            .iter()
-            .filter_map(|(_, _, read)| read.as_ref()?.identity);
-        let incarnation = match known.next() {
-            Some(identity) => identity.group,
-            // No journal says it: a new one makes old receipts void, which costs redelivery.
-            None => Incarnation(self.journal_numbers.next().0),
-        };
-        let mut journals = Vec::with_capacity(found.len());
-        for (id, path, read) in found {
-            let opened = match read {
-                Some(read) => self.take_journal(topic, &path, incarnation, read)?,
-                None => self.replace_lost_journal(topic.name, id, &path, incarnation)?,
-            };
-            journals.push(opened);
+                read => {
+                    let read = read?;
+                    settings = read.folded.settings.clone().unwrap_or(settings);
+                    journals.push(self.take_journal(topic, &path, read)?);
+                }
+            }
         }
         Ok(FoundGroup {
             group,
-            incarnation,
+            settings,
             journals,
         })
     }
@@ -227,21 +231,26 @@ impl Store {
         &mut self,
         topic: &Opening<'_>,
         path: &Path,
-        incarnation: Incarnation,
         read: ReadJournal,
     ) -> Result<(Journal, Progress), StorageError> {
-        let identity = read.identity.unwrap_or_else(|| JournalIdentity {
-            number: self.journal_numbers.next(),
-            group: incarnation,
-        });
+        let (number, incarnation) = (read.folded.number, read.folded.incarnation);
+        let identity = JournalIdentity {
+            number: number.unwrap_or_else(|| self.journal_numbers.next()),
+            incarnation: incarnation.unwrap_or_else(|| self.new_incarnation()),
+        };
         let mut journal = Journal::resume(self.files.clone(), path, identity, &read);
-        if read.identity.is_none() {
-            // Its number is unknown, and the commit log needs one that only this file has.
+        if number.is_none() {
+            // The commit log needs a number that only this file has.
             journal.compact(&mut self.journal_numbers)?;
         } else if !topic.is_settled() {
             journal.settle()?;
         }
-        Ok((journal, read.progress))
+        Ok((journal, read.folded.progress))
+    }
+
+    /// For a group whose journal does not say it. Old receipts are void, which costs redelivery.
+    fn new_incarnation(&mut self) -> Incarnation {
+        Incarnation(self.journal_numbers.next().0)
     }
 
     fn replace_lost_journal(
@@ -249,7 +258,6 @@ impl Store {
         topic: &TopicName,
         id: PartitionId,
         path: &Path,
-        incarnation: Incarnation,
     ) -> Result<(Journal, Progress), StorageError> {
         let fs = self.dir.fs.clone();
         let (partition_dir, dir) = (
@@ -261,9 +269,9 @@ impl Store {
             .context("sync", &partition_dir)?;
         let identity = JournalIdentity {
             number: self.journal_numbers.next(),
-            group: incarnation,
+            incarnation: self.new_incarnation(),
         };
-        let created = Journal::create(self.files.clone(), path, identity, Offset::ZERO)?;
+        let created = Journal::create(self.files.clone(), path, identity, None, Offset::ZERO)?;
         fs.sync_dir(&dir).context("sync", &dir)?;
         Ok(created)
     }
@@ -273,6 +281,11 @@ impl Store {
         let mut partitions = Vec::new();
         for (journal, progress) in found.journals {
             let key = JournalKey(self.next_key());
+            partitions.push(PartitionProgress {
+                journal: key,
+                incarnation: journal.incarnation(),
+                progress,
+            });
             if let Some(open) = self.topics.get(topic) {
                 self.journals.insert(
                     key,
@@ -282,15 +295,14 @@ impl Store {
                     },
                 );
             }
-            partitions.push((key, progress));
         }
         if let Some(open) = self.topics.get_mut(topic) {
-            let keys = partitions.iter().map(|(key, _)| *key).collect();
+            let keys = partitions.iter().map(|one| one.journal).collect();
             open.groups.insert(found.group.clone(), keys);
         }
         GroupProgress {
             group: found.group,
-            incarnation: found.incarnation,
+            settings: found.settings,
             partitions,
         }
     }

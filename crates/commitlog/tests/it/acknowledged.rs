@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use weir_commitlog::faulty::{Call, FaultyDisk};
 use weir_commitlog::{OpenOptions, Opened};
-use weir_types::{ByteCount, Durability, Incarnation, Offset, Timestamp, TopicSettings};
+use weir_types::{
+    ByteCount, Durability, GroupSettings, Incarnation, Offset, Timestamp, TopicSettings,
+};
 
 /// What a success promised.
 #[derive(Default)]
@@ -44,7 +46,9 @@ fn check(disk: &FaultyDisk, options: OpenOptions, promised: &Promised, after: &s
     assert_eq!(start.0, promised.log_start, "after {after}");
     assert_eq!(files.settings.segment_bytes.0, promised.segment_bytes);
     let groups = files.groups.iter();
-    let committed = groups.map(|found| found.partitions[0].1.committed.0).next();
+    let committed = groups
+        .map(|found| found.partitions[0].progress.committed.0)
+        .next();
     assert_eq!(committed, promised.committed, "after {after}");
 }
 
@@ -60,8 +64,9 @@ fn each_success(options: OpenOptions) {
     promised.records.insert("a", Vec::new());
     check(&disk, options, &promised, "a creation");
     let starts = [Offset(0); 2];
-    let created = store.create_group(&topic("a"), &group("g"), Incarnation(5), &starts);
-    let journal = created.unwrap().partitions[0].0;
+    let chosen = GroupSettings::default();
+    let created = store.create_group(&topic("a"), &group("g"), Incarnation(5), &chosen, &starts);
+    let journal = created.unwrap().partitions[0].journal;
     promised.committed = Some(0);
     check(&disk, options, &promised, "the creation of a group");
     for number in 0..12 {

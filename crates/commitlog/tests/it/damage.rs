@@ -174,7 +174,7 @@ fn a_damaged_byte_of_a_journal_costs_redelivery_only() {
             let mut damaged = Rig::on(disk);
             let _never_more = progress(&damaged);
             assert_eq!(damaged.contents(0).len(), 6, "{what} {at}");
-            let key = damaged.opened.topics[0].groups[0].partitions[0].0;
+            let key = damaged.opened.topics[0].groups[0].partitions[0].journal;
             damaged.journal(key, finished(0, 6));
             let next = damaged.reopen();
             assert_eq!(next.progress("g")[0].committed, Offset(6), "{what} {at}");

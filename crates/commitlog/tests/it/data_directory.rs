@@ -6,7 +6,7 @@ use crate::rig::{
 use std::sync::Arc;
 use weir_commitlog::faulty::FaultyDisk;
 use weir_commitlog::{Disk, StorageError};
-use weir_types::{BrokerStart, Incarnation, Offset};
+use weir_types::{BrokerStart, GroupSettings, Incarnation, Offset};
 
 const NODE: &str = "data/__weir/node.json";
 
@@ -39,13 +39,14 @@ fn the_real_disk_keeps_records_groups_and_topics() {
             &topic("t"),
             &crate::rig::group("g/ü"),
             Incarnation(5),
+            &GroupSettings::default(),
             &[Offset(0); 2],
         )
         .unwrap();
     for payload in ["1", "2", "3"] {
         try_append(&mut store, files.partitions[1].0, &[payload], NOW).unwrap();
     }
-    try_journal(&mut store, group.partitions[1].0, finished(0, 2)).unwrap();
+    try_journal(&mut store, group.partitions[1].journal, finished(0, 2)).unwrap();
     store
         .create_topic(&topic("u"), settings(1, 150), Incarnation(2), NOW)
         .unwrap();
@@ -57,7 +58,7 @@ fn the_real_disk_keeps_records_groups_and_topics() {
     let files = opened.topics.remove(0);
     assert!(opened.topics.is_empty());
     assert_eq!(contents(&files.partitions[1].1).len(), 3);
-    assert_eq!(files.groups[0].partitions[1].1.committed, Offset(2));
+    assert_eq!(files.groups[0].partitions[1].progress.committed, Offset(2));
     opened.store.purge_topic(&topic("t")).unwrap();
     assert!(contents(&files.partitions[1].1).is_empty());
 }

@@ -354,8 +354,9 @@ fn operations_on_what_was_deleted_are_gone() {
         records: vec![draft("1")],
     };
     assert_eq!(rig.commit_round(&[operation], NOW).len(), 1);
+    let chosen = weir_types::GroupSettings::default();
     assert!(
-        rig.create_group(&topic("t"), &group("g"), Incarnation(6), &[])
+        rig.create_group(&topic("t"), &group("g"), Incarnation(6), &chosen, &[])
             .is_err()
     );
 }

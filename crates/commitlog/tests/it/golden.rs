@@ -11,8 +11,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use weir_commitlog::{Disk, JournalEntry, Operation, RecordDraft, Returned, Store, TopicFiles};
-use weir_commitlog::{OpenOptions, Opened, Outcome, PartitionKey};
-use weir_types::{Headers, Incarnation, Key, MessageId, Offset, Timestamp, TopicName};
+use weir_commitlog::{OpenOptions, Opened, Outcome, PartitionKey, PartitionProgress};
+use weir_types::{
+    GroupSettings, Headers, Incarnation, Key, MessageId, Offset, Timestamp, TopicName,
+};
 
 /// Its name, how its last life ends, and what happens to it then.
 const GOLDEN: [(&str, End); 3] = [
@@ -57,7 +59,7 @@ fn what_was_opened_once_is_opened_again_and_goes_on() {
         let mut opened = open_on(Arc::new(Disk), &data).unwrap();
         let files = &opened.topics[0];
         let (key, reader) = files.partitions[0].clone();
-        let journal = files.groups[0].partitions[0].0;
+        let journal = files.groups[0].partitions[0].journal;
         let end = reader.high_watermark();
         let appended = append(&mut opened.store, key, "\"new\"", 9_000);
         assert_eq!(appended, end);
@@ -66,7 +68,7 @@ fn what_was_opened_once_is_opened_again_and_goes_on() {
         let again = open_on(Arc::new(Disk), &data).unwrap();
         let files = &again.topics[0];
         assert_eq!(files.partitions[0].1.high_watermark(), end.next());
-        assert_eq!(files.groups[0].partitions[0].1.committed, end);
+        assert_eq!(files.groups[0].partitions[0].progress.committed, end);
     }
 }
 
@@ -107,8 +109,9 @@ fn list_topic(files: &TopicFiles, text: &mut String) {
         }
     }
     for found in &files.groups {
-        writeln!(text, "group {}, {}", found.group, found.incarnation).unwrap();
-        for (_, progress) in &found.partitions {
+        let incarnation = found.partitions[0].incarnation;
+        writeln!(text, "group {}, {incarnation}", found.group).unwrap();
+        for PartitionProgress { progress, .. } in &found.partitions {
             write!(text, "committed {}", progress.committed).unwrap();
             for range in progress.finished.iter() {
                 write!(text, ", {} to {}", range.start, range.end).unwrap();
@@ -171,9 +174,15 @@ fn write(data: &Path, end: End) {
         &topic("orders"),
         &group("münchen/eins"),
         incarnation,
+        &GroupSettings::default(),
         &starts,
     );
-    let journals: Vec<_> = created.unwrap().partitions.iter().map(|p| p.0).collect();
+    let journals: Vec<_> = created
+        .unwrap()
+        .partitions
+        .iter()
+        .map(|p| p.journal)
+        .collect();
     let large = format!("\"{}\"", "x".repeat(1_500));
     (0..3).for_each(|number| {
         append(&mut store, other, &large, 1_600 + number);

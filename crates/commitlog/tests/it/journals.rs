@@ -2,7 +2,7 @@
 
 use crate::rig::{NOW, Rig, finished, group, settings, topic};
 use weir_commitlog::{FindingKind, JournalEntry, Progress, Returned, StorageError};
-use weir_types::{Incarnation, Offset, Timestamp};
+use weir_types::{GroupSettings, Incarnation, Offset, Timestamp};
 
 fn committed(offset: u64) -> JournalEntry {
     JournalEntry {
@@ -101,7 +101,7 @@ fn a_torn_journal_costs_redelivery_only() {
         let mut torn = Rig::on(disk);
         let progress = torn.progress("g").remove(0);
         assert!((0..20).all(|o| !progress.is_finished(Offset(o)) || whole.is_finished(Offset(o))));
-        let journal = torn.opened.topics[0].groups[0].partitions[0].0;
+        let journal = torn.opened.topics[0].groups[0].partitions[0].journal;
         torn.journal(journal, finished(0, 20));
         assert_eq!(torn.reopen().progress("g")[0].committed, Offset(20));
     }
@@ -149,7 +149,7 @@ fn compaction_keeps_the_meaning_and_bounds_the_size_over_restarts() {
         let journal = rig.opened.topics[0]
             .groups
             .first()
-            .map(|group| group.partitions[0].0);
+            .map(|group| group.partitions[0].journal);
         for attempts in 0..400 {
             let Some(journal) = journal else { break };
             let entry = returned(4, attempts);
@@ -186,7 +186,7 @@ fn the_missing_journal_of_a_partition_begins_anew_and_durably() {
     };
     assert_eq!(at(&reopened), [20, 0, 0]);
     for partition in [1, 2] {
-        let journal = reopened.opened.topics[0].groups[0].partitions[partition].0;
+        let journal = reopened.opened.topics[0].groups[0].partitions[partition].journal;
         reopened.journal(journal, finished(0, 5));
     }
     for seed in 0..20 {
@@ -200,7 +200,13 @@ fn a_deleted_group_is_gone_and_a_new_one_of_its_name_begins_anew() {
     let mut rig = rig_with_records(2);
     let journals = rig.new_group("g");
     rig.journal(journals[1], finished(0, 9));
-    let again = rig.create_group(&topic("t"), &group("g"), Incarnation(6), &[Offset(0); 2]);
+    let again = rig.create_group(
+        &topic("t"),
+        &group("g"),
+        Incarnation(6),
+        &GroupSettings::default(),
+        &[Offset(0); 2],
+    );
     assert!(matches!(again, Err(StorageError::GroupExists { .. })));
     rig.delete_group(&topic("t"), &group("g")).unwrap();
     assert!(rig.reopen().progress("g").is_empty());
@@ -208,6 +214,7 @@ fn a_deleted_group_is_gone_and_a_new_one_of_its_name_begins_anew() {
         &topic("t"),
         &group("g"),
         Incarnation(6),
+        &GroupSettings::default(),
         &[Offset(3), Offset(4)],
     )
     .unwrap();

@@ -11,8 +11,8 @@ use weir_commitlog::{
     StoredLine,
 };
 use weir_types::{
-    ByteCount, GroupName, Headers, Incarnation, MessageId, Offset, OffsetRange, Timestamp,
-    TopicName, TopicSettings,
+    ByteCount, GroupName, GroupSettings, Headers, Incarnation, MessageId, Offset, OffsetRange,
+    Timestamp, TopicName, TopicSettings,
 };
 
 pub(crate) const DATA: &str = "data";
@@ -226,15 +226,18 @@ impl Rig {
     /// Creates group `g` from the start of every partition.
     pub(crate) fn new_group(&mut self, name: &str) -> Vec<JournalKey> {
         let starts = vec![Offset::ZERO; self.opened.topics[0].partitions.len()];
-        let created =
-            self.opened
-                .store
-                .create_group(&topic("t"), &group(name), Incarnation(5), &starts);
+        let created = self.opened.store.create_group(
+            &topic("t"),
+            &group(name),
+            Incarnation(5),
+            &GroupSettings::default(),
+            &starts,
+        );
         created
             .unwrap()
             .partitions
             .iter()
-            .map(|(key, _)| *key)
+            .map(|one| one.journal)
             .collect()
     }
 
@@ -250,7 +253,7 @@ impl Rig {
         partitions
             .unwrap_or_default()
             .into_iter()
-            .map(|(_, progress)| progress)
+            .map(|one| one.progress)
             .collect()
     }
 

@@ -106,11 +106,14 @@ fn a_group_that_could_not_be_created_is_not_there_after_a_restart() {
         .fail(Fault::on(Call::Write).path("partition-0/groups").once());
     let starts = [Offset(0); 2];
     let group = crate::rig::group("g");
-    let incarnation = weir_types::Incarnation(5);
-    rig.create_group(&topic("t"), &group, incarnation, &starts)
+    let (incarnation, chosen) = (
+        weir_types::Incarnation(5),
+        weir_types::GroupSettings::default(),
+    );
+    rig.create_group(&topic("t"), &group, incarnation, &chosen, &starts)
         .unwrap_err();
     assert!(rig.reopen().progress("g").is_empty());
-    rig.create_group(&topic("t"), &group, incarnation, &starts)
+    rig.create_group(&topic("t"), &group, incarnation, &chosen, &starts)
         .unwrap();
     assert_eq!(rig.reopen().progress("g").len(), 2);
 }

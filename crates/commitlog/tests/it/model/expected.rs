@@ -91,8 +91,8 @@ impl ModelTopic {
         for name in GROUPS {
             let found = found.groups.iter().find(|found| found.group == group(name));
             let found = found.map(|found| {
-                let progress = found.partitions.iter().map(|(_, p)| p.clone());
-                (found.incarnation, progress.collect())
+                let progress = found.partitions.iter().map(|one| one.progress.clone());
+                (found.partitions[0].incarnation, progress.collect())
             });
             self.check_group(name, found, end);
         }

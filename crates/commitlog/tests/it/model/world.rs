@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use weir_commitlog::faulty::{Fault, FaultyDisk};
 use weir_commitlog::{
-    Checkpoint, JournalEntry, OpenOptions, Opened, Operation, Outcome, PartitionReader, Progress,
-    Returned, StorageError, Store, TopicFiles,
+    Checkpoint, JournalEntry, OpenOptions, Opened, Operation, Outcome, PartitionProgress,
+    PartitionReader, Returned, StorageError, Store, TopicFiles,
 };
 use weir_types::{
-    ByteCount, Durability, DurationText, Incarnation, Offset, OffsetRange, Timestamp, TopicSettings,
+    ByteCount, Durability, DurationText, GroupSettings, Incarnation, Offset, OffsetRange,
+    Timestamp, TopicSettings,
 };
 
 pub(super) const TOPICS: [&str; 3] = ["a", "b", "c"];
@@ -309,10 +310,14 @@ impl World {
             let start = |log: &ModelPartition| Offset(random % (log.used_below + 1));
             let starts: Vec<Offset> = model.partitions.iter().map(start).collect();
             let incarnation = Incarnation(random);
-            let created =
-                self.store()
-                    .create_group(&topic(name), &group(chosen), incarnation, &starts)?;
-            let at_start = |(_, progress): &(_, Progress)| ModelJournal::of(progress.clone());
+            let created = self.store().create_group(
+                &topic(name),
+                &group(chosen),
+                incarnation,
+                &GroupSettings::default(),
+                &starts,
+            )?;
+            let at_start = |one: &PartitionProgress| ModelJournal::of(one.progress.clone());
             let journals = created.partitions.iter().map(at_start).collect();
             self.files(name).groups.push(created);
             let groups = &mut self.model(name).groups;
@@ -385,7 +390,7 @@ impl World {
         let mut groups = self.files(name).groups.iter();
         let found = groups.find(|found| found.group == group(chosen)).unwrap();
         let operation = Operation::Journal {
-            journal: found.partitions[partition].0,
+            journal: found.partitions[partition].journal,
             entry: entry.clone(),
         };
         Some((operation, Sent::Progress(name, chosen, partition, entry)))
@@ -447,5 +452,6 @@ fn random_entry(rng: &mut Rng, end: u64, may_seek: bool) -> JournalEntry {
             true => vec![returned(rng.u64(..end))],
             false => Vec::new(),
         },
+        ..JournalEntry::default()
     }
 }
