@@ -1,7 +1,7 @@
 use std::time::Duration;
 use thiserror::Error;
 use weir_commitlog::StorageError;
-use weir_protocol::{ErrorCode, InvalidCursor};
+use weir_protocol::{ErrorCode, InvalidCursor, InvalidDelivery};
 use weir_types::{GroupName, InvalidSettings, PartitionId, TopicName};
 
 /// Why the broker refused or failed; every front end maps it by [`BrokerError::code`].
@@ -61,6 +61,12 @@ pub enum BrokerError {
     /// An offset says nothing without its partition.
     #[error("an offset needs a partition: add partition=<number>, or begin from a cursor")]
     OffsetWithoutPartition,
+    /// A time of delivery that cannot be.
+    #[error(transparent)]
+    InvalidDelivery(#[from] InvalidDelivery),
+    /// Nothing can be kept for later.
+    #[error("scheduled delivery is not available yet")]
+    NoSchedules,
     /// Settings outside their range.
     #[error(transparent)]
     InvalidSettings(#[from] InvalidSettings),
@@ -108,9 +114,11 @@ impl BrokerError {
             Self::BatchLine { source, .. } => source.code(),
             Self::PartitionsFixed { .. } => ErrorCode::Conflict,
             Self::StaleCursor { .. } => ErrorCode::StaleCursor,
-            Self::InvalidCursor(_) | Self::OffsetWithoutPartition | Self::InvalidSettings(_) => {
-                ErrorCode::InvalidArgument
-            }
+            Self::InvalidCursor(_)
+            | Self::OffsetWithoutPartition
+            | Self::InvalidDelivery(_)
+            | Self::NoSchedules
+            | Self::InvalidSettings(_) => ErrorCode::InvalidArgument,
             Self::TooManyTopics { .. } | Self::DiskAlmostFull { .. } => ErrorCode::StorageFull,
             Self::Overloaded { .. } => ErrorCode::Overloaded,
             Self::Draining => ErrorCode::Draining,

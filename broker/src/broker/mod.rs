@@ -15,7 +15,7 @@ pub use error::BrokerError;
 pub use fetch::{FetchRequest, Fetched, FetchedGap, FetchedLine, Fragment, ReadFrom, StreamReader};
 pub use groups::{LeaseOptions, LeasedMessage, ReceiptRequest};
 pub use open::{BrokerOptions, Closing};
-
+pub use publish::Accepted;
 pub use topics::CreateTopics;
 
 use crate::committer::Committer;
@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
 use weir_commitlog::{NodeIdentity, StorageFailures};
+use weir_service::clock::Clock;
 
 /// A handle of the broker's core. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -36,6 +37,7 @@ struct Shared {
     registry: Arc<Registry>,
     committer: Committer,
     identity: NodeIdentity,
+    clock: Clock,
     options: BrokerOptions,
     /// What accepts nothing more until a restart.
     failures: StorageFailures,

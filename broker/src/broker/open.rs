@@ -90,7 +90,7 @@ impl Broker {
         let start = CommitterStart {
             store,
             registry: registry.clone(),
-            clock,
+            clock: clock.clone(),
             runtime: Handle::current(),
             tasks: tasks.clone(),
             draining: draining.clone(),
@@ -103,6 +103,7 @@ impl Broker {
                 registry,
                 committer,
                 identity,
+                clock,
                 options,
                 failures,
                 draining,

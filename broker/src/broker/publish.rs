@@ -6,9 +6,29 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use weir_commitlog::{Appended, Operation, RecordDraft};
-use weir_protocol::shapes::{BatchPart, BatchPublished, Published};
+use weir_protocol::shapes::{BatchPart, BatchPublished, Published, Scheduled, ScheduledLine};
 use weir_protocol::{MultiTopicLine, NewMessage};
-use weir_types::{MessageId, PartitionId, TopicName};
+use weir_types::{MessageId, PartitionId, Timestamp, TopicName};
+
+/// What became of a message that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// It has its place.
+    Stored(Published),
+    /// It waits for its time.
+    Scheduled(Scheduled),
+}
+
+/// A message that is delivered later. There is a place for it, and `due` is not too far ahead.
+#[derive(Debug)]
+#[expect(dead_code, reason = "who keeps them for later will read them")]
+pub(super) struct LaterMessage {
+    /// Its line in the batch, from 1.
+    pub(super) line: usize,
+    pub(super) topic: TopicName,
+    pub(super) message: NewMessage,
+    pub(super) due: Timestamp,
+}
 
 /// The records of a batch that go to one partition.
 struct Part {
@@ -19,8 +39,9 @@ struct Part {
 }
 
 /// A batch by partition.
-#[derive(Default)]
 struct Parts {
+    now: Timestamp,
+    later: Vec<LaterMessage>,
     parts: Vec<Part>,
     by_place: BTreeMap<(TopicName, PartitionId), usize>,
     /// The part of the last message: mostly that of the next, too.
@@ -28,20 +49,42 @@ struct Parts {
 }
 
 impl Parts {
+    fn new(now: Timestamp) -> Self {
+        Self {
+            now,
+            later: Vec::new(),
+            parts: Vec::new(),
+            by_place: BTreeMap::new(),
+            last: 0,
+        }
+    }
+
     fn push(
         &mut self,
         line: usize,
         topic: &Arc<TopicCore>,
         message: NewMessage,
     ) -> Result<(), BrokerError> {
-        let partition =
-            partition_for(topic, &message).map_err(|source| BrokerError::BatchLine {
+        let named = |source| BrokerError::BatchLine {
+            line,
+            source: Box::new(source),
+        };
+        if let Some(deliver) = message.deliver {
+            let due = deliver.due(self.now).map_err(|e| named(e.into()))?;
+            let topic = topic.name().clone();
+            self.later.push(LaterMessage {
                 line,
-                source: Box::new(source),
-            })?;
+                topic,
+                message,
+                due,
+            });
+            return Ok(());
+        }
+        let partition = partition_for(topic, &message).map_err(named)?;
+        let now = self.now;
         let part = self.part(topic, partition);
         part.payload_bytes += message.payload.as_bytes().len();
-        part.records.push(record(message));
+        part.records.push(record(message, now));
         Ok(())
     }
 
@@ -65,8 +108,7 @@ impl Parts {
     }
 
     /// By topic and partition.
-    fn in_order(self) -> Vec<Part> {
-        let mut parts = self.parts;
+    fn in_order(mut parts: Vec<Part>) -> Vec<Part> {
         parts.sort_by(|a, b| {
             let topics = a.topic.name().cmp(b.topic.name());
             topics.then_with(|| a.partition.id().cmp(&b.partition.id()))
@@ -85,8 +127,59 @@ impl Broker {
         &self,
         topic: &TopicName,
         message: NewMessage,
-    ) -> Result<Published, BrokerError> {
+    ) -> Result<Accepted, BrokerError> {
         self.check_accepts()?;
+        match message.deliver {
+            Some(deliver) => {
+                let due = deliver.due(self.shared.clock.now())?;
+                self.publish_later(topic, message, due).await
+            }
+            None => self.publish_now(topic, message).await.map(Accepted::Stored),
+        }
+    }
+
+    async fn publish_later(
+        &self,
+        topic: &TopicName,
+        message: NewMessage,
+        due: Timestamp,
+    ) -> Result<Accepted, BrokerError> {
+        self.check_place(topic, &message)?;
+        let later = LaterMessage {
+            line: 1,
+            topic: topic.clone(),
+            message,
+            due,
+        };
+        match self.publish_scheduled(vec![later]).await?.pop() {
+            Some(line) => Ok(Accepted::Scheduled(Scheduled {
+                schedule_id: line.schedule_id,
+                deliver_at: line.deliver_at,
+            })),
+            None => Err(BrokerError::internal("a schedule was not answered")),
+        }
+    }
+
+    /// Keeps messages until their time; returns when they are durable, in their order.
+    ///
+    /// # Errors
+    /// Always, for now.
+    #[expect(clippy::unused_async, reason = "keeping them will wait for the disk")]
+    pub(super) async fn publish_scheduled(
+        &self,
+        later: Vec<LaterMessage>,
+    ) -> Result<Vec<ScheduledLine>, BrokerError> {
+        match later.is_empty() {
+            true => Ok(Vec::new()),
+            false => Err(BrokerError::NoSchedules),
+        }
+    }
+
+    async fn publish_now(
+        &self,
+        topic: &TopicName,
+        message: NewMessage,
+    ) -> Result<Published, BrokerError> {
         let topic = match self.shared.registry.get(topic) {
             Some(topic) => topic,
             None => {
@@ -97,7 +190,7 @@ impl Broker {
         let topic = topic.core();
         let partition = partition_for(topic, &message)?;
         let payload_bytes = message.payload.as_bytes().len();
-        let record = record(message);
+        let record = record(message, self.shared.clock.now());
         let id = record.id.clone();
         let operation = Operation::Append {
             partition: partition.key(),
@@ -118,6 +211,7 @@ impl Broker {
             offset: appended.first_offset,
             id,
             timestamp: appended.timestamp,
+            duplicate: false,
         })
     }
 
@@ -131,8 +225,9 @@ impl Broker {
         messages: Vec<NewMessage>,
     ) -> Result<BatchPublished, BrokerError> {
         self.check_accepts()?;
-        self.check_lines(messages.iter().map(|message| (topic, message)))?;
-        let mut parts = Parts::default();
+        let now = self.shared.clock.now();
+        self.check_lines(now, messages.iter().map(|message| (topic, message)))?;
+        let mut parts = Parts::new(now);
         let core = self.get_or_create(topic).await?.core().clone();
         for (line, message) in (1..).zip(messages) {
             parts.push(line, &core, message)?;
@@ -149,8 +244,9 @@ impl Broker {
         lines: Vec<MultiTopicLine>,
     ) -> Result<BatchPublished, BrokerError> {
         self.check_accepts()?;
-        self.check_lines(lines.iter().map(|line| (&line.topic, &line.message)))?;
-        let mut parts = Parts::default();
+        let now = self.shared.clock.now();
+        self.check_lines(now, lines.iter().map(|line| (&line.topic, &line.message)))?;
+        let mut parts = Parts::new(now);
         let mut topic: Option<Arc<TopicCore>> = None;
         for (
             line,
@@ -170,9 +266,10 @@ impl Broker {
         self.commit(parts).await
     }
 
-    /// Commits all parts in one round.
+    /// Commits all parts in one round, behind what is delivered later.
     async fn commit(&self, parts: Parts) -> Result<BatchPublished, BrokerError> {
-        let parts = parts.in_order();
+        let scheduled = self.publish_scheduled(parts.later).await?;
+        let parts = Parts::in_order(parts.parts);
         let wake = wake_once(&parts);
         let mut places = Vec::with_capacity(parts.len());
         let mut operations = Vec::with_capacity(parts.len());
@@ -193,14 +290,17 @@ impl Broker {
             .collect();
         let count = partitions.iter().map(|part| part.count).sum::<u64>();
         Ok(BatchPublished {
-            count: usize::try_from(count).unwrap_or(usize::MAX),
+            count: usize::try_from(count).unwrap_or(usize::MAX) + scheduled.len(),
+            duplicates: 0,
             partitions,
+            scheduled,
         })
     }
 
-    /// Before anything is created or stored: every line must have a place to go to.
+    /// Before anything is created or stored: every line must have a place to go to, at a time.
     fn check_lines<'a>(
         &self,
+        now: Timestamp,
         lines: impl Iterator<Item = (&'a TopicName, &'a NewMessage)>,
     ) -> Result<(), BrokerError> {
         let mut new_topics = BTreeSet::new();
@@ -217,6 +317,9 @@ impl Broker {
                 None => self.partitions_of(topic).map_err(named)?,
             };
             check_partition(topic, partitions, message).map_err(named)?;
+            if let Some(deliver) = message.deliver {
+                deliver.due(now).map_err(|e| named(e.into()))?;
+            }
             let is_new = as_before.is_none() && self.shared.registry.get(topic).is_none();
             if is_new && new_topics.insert(topic) {
                 self.check_room(new_topics.len()).map_err(named)?;
@@ -284,8 +387,10 @@ fn partition_for<'a>(
     }
 }
 
-fn record(message: NewMessage) -> RecordDraft {
+fn record(message: NewMessage, now: Timestamp) -> RecordDraft {
     RecordDraft {
+        dedupe: message.id.is_some(),
+        expires_at: message.ttl.map(|ttl| now.plus(ttl)),
         id: message
             .id
             .unwrap_or_else(|| MessageId::from_bits(fastrand::u128(..))),

@@ -4,16 +4,18 @@ use super::answer::{Answer, ApiError, answer, json};
 use super::query::{Query, raw_query};
 use super::request::{body, new_topic_name};
 use super::{Route, State, with};
+use crate::broker::Accepted;
 use bytes::{Buf, Bytes};
 use futures_util::Stream;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::time::Duration;
 use warp::Filter;
 use weir_protocol::{
-    ErrorCode, InvalidBatch, InvalidPayload, MESSAGE_HEADER_PREFIX, MultiTopicLine, NDJSON,
-    NewMessage, Payload, parse_batch,
+    Deliver, ErrorCode, InvalidBatch, InvalidPayload, MESSAGE_HEADER_PREFIX, MultiTopicLine,
+    NDJSON, NewMessage, Payload, parse_batch, parse_delay, parse_deliver_at, parse_ttl,
 };
 use weir_types::limits::MAX_BATCH_BYTES;
 use weir_types::{Headers, Key, MessageId, PartitionId, TopicName};
@@ -48,8 +50,10 @@ pub(super) async fn publish(
     let max_bytes = state.broker.max_payload_bytes();
     let received = body(state, chunks, max_bytes).await?;
     let payload = Payload::parse(&received.bytes, max_bytes).map_err(|e| refused_payload(&e))?;
-    let published = state.broker.publish(&topic, envelope.with(payload)).await?;
-    Ok(json(StatusCode::CREATED, &published))
+    match state.broker.publish(&topic, envelope.with(payload)).await? {
+        Accepted::Stored(published) => Ok(json(StatusCode::CREATED, &published)),
+        Accepted::Scheduled(scheduled) => Ok(json(StatusCode::ACCEPTED, &scheduled)),
+    }
 }
 
 async fn publish_batch(
@@ -101,6 +105,8 @@ struct Envelope {
     partition: Option<PartitionId>,
     headers: Headers,
     reply_to: Option<TopicName>,
+    ttl: Option<Duration>,
+    deliver: Option<Deliver>,
 }
 
 impl Envelope {
@@ -111,6 +117,8 @@ impl Envelope {
             partition: query.take_partition()?,
             headers: message_headers(headers)?,
             reply_to: query.take("reply_to", TopicName::parse)?,
+            ttl: query.take("ttl", parse_ttl)?,
+            deliver: deliver(&mut query)?,
         };
         query.finish()?;
         Ok(envelope)
@@ -124,8 +132,17 @@ impl Envelope {
             partition: self.partition,
             headers: self.headers,
             reply_to: self.reply_to,
+            ttl: self.ttl,
+            deliver: self.deliver,
         }
     }
+}
+
+/// `delay` or `deliver_at`.
+fn deliver(query: &mut Query) -> Result<Option<Deliver>, ApiError> {
+    let delay = query.take("delay", parse_delay)?;
+    let deliver_at = query.take("deliver_at", parse_deliver_at)?;
+    Deliver::of(delay, deliver_at).map_err(|e| ApiError::invalid_argument(e.to_string()))
 }
 
 /// `Weir-Header-<name>: value` becomes the message header `<name>`, in lower case.

@@ -220,7 +220,20 @@ async fn parameters_that_are_unknown_doubled_or_out_of_range() {
         ("key=%ff", "not percent-encoded UTF-8"),
         (&format!("id={}", &key[..129]), "129 bytes; at most 128"),
         ("reply_to=..", "reply_to is \"..\""),
-        ("ttl=5s", "unknown parameter ttl"),
+        ("tll=5s", "unknown parameter tll"),
+        ("ttl=5", "ttl is \"5\": \"5\" is no duration"),
+        (
+            "ttl=0s",
+            "ttl is \"0s\": allowed is a ttl from 1ms to 10years",
+        ),
+        ("delay=11years", "allowed is a delay up to 10years"),
+        ("deliver_at=noon", "write one such as 2026-01-31T12:00:00Z"),
+        (
+            "deliver_at=9999-01-01T00:00:00Z",
+            "deliver_at is 9999-01-01T00:00:00.000Z; allowed are times up to 10 years ahead",
+        ),
+        ("delay=1s&deliver_at=1", "exclude each other"),
+        ("delay=1s", "not available yet"),
         ("partition=one", "partition is \"one\""),
     ] {
         let refused = broker
@@ -232,6 +245,11 @@ async fn parameters_that_are_unknown_doubled_or_out_of_range() {
         .header("content-type", "application/x-ndjson");
     let refused = broker.send(batch.body("{\"payload\":1}")).await;
     refused.refused(400, "invalid_argument", "unknown parameter key");
+    let late = "{\"payload\":1}\n{\"payload\":2,\"deliver_at\":\"9999-01-01T00:00:00Z\"}";
+    let batch = Request::new("POST", "/v1/topics/new/messages")
+        .header("content-type", "application/x-ndjson");
+    let refused = broker.send(batch.body(late)).await;
+    refused.refused(400, "invalid_argument", "line 2: deliver_at is 9999");
     assert_eq!(broker.tree(), before);
 }
 

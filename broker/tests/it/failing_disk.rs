@@ -4,12 +4,12 @@ use crate::support::soon;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
-use weir_broker::broker::{Closing, FetchRequest, ReadFrom};
+use weir_broker::broker::{Accepted, Closing, FetchRequest, ReadFrom};
 use weir_broker::{Broker, BrokerError, BrokerOptions};
 use weir_commitlog::faulty::{Call, Fault, FaultyDisk};
 use weir_protocol::{ErrorCode, NewMessage, Payload};
 use weir_service::clock::Clock;
-use weir_types::{Durability, Headers, TopicName, TopicSettingsChange};
+use weir_types::{Durability, TopicName, TopicSettingsChange};
 
 fn open(disk: &FaultyDisk) -> (Broker, Closing) {
     let options = BrokerOptions::on("data".into());
@@ -22,16 +22,11 @@ fn topic(name: &str) -> TopicName {
 
 async fn publish(broker: &Broker, name: &str) -> Result<u64, BrokerError> {
     let payload = Payload::parse(&Bytes::from_static(b"1"), 100).unwrap();
-    let message = NewMessage {
-        payload,
-        key: None,
-        id: None,
-        partition: None,
-        headers: Headers::default(),
-        reply_to: None,
-    };
-    let published = soon(broker.publish(&topic(name), message)).await?;
-    Ok(published.offset.0)
+    let message = NewMessage::plain(payload);
+    match soon(broker.publish(&topic(name), message)).await? {
+        Accepted::Stored(published) => Ok(published.offset.0),
+        Accepted::Scheduled(scheduled) => panic!("{scheduled:?}"),
+    }
 }
 
 async fn stored(broker: &Broker, name: &str) -> usize {

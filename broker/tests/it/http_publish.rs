@@ -75,6 +75,30 @@ async fn key_id_headers_and_reply_to_travel_with_the_message() {
 }
 
 #[tokio::test]
+async fn a_ttl_becomes_the_time_until_which_a_message_is_of_use() {
+    let broker = TestBroker::start().await;
+    let target = "/v1/topics/t/messages?ttl=30s";
+    let published = broker.post(target, "1").await.expect(201).json();
+    let batch = Request::new("POST", "/v1/topics/t/messages")
+        .header("content-type", "application/x-ndjson");
+    let lines = "{\"payload\":2,\"ttl\":\"1h\"}\n{\"payload\":3}";
+    broker.send(batch.body(lines)).await.expect(201);
+    let messages = messages_of(&broker.fetch("t", "from=earliest").await);
+    let left = |at: usize| {
+        let message = &messages[at];
+        message["expires_at"].as_u64().unwrap() - message["timestamp"].as_u64().unwrap()
+    };
+    assert_eq!(messages[0]["timestamp"], published["timestamp"]);
+    assert!((29_000..=30_000).contains(&left(0)), "{}", messages[0]);
+    assert!(
+        (3_599_000..=3_600_000).contains(&left(1)),
+        "{}",
+        messages[1]
+    );
+    assert_eq!(messages[2].get("expires_at"), None);
+}
+
+#[tokio::test]
 async fn optional_fields_are_absent_unless_set() {
     let broker = TestBroker::start().await;
     broker.publish("bare", "1").await;
@@ -239,7 +263,7 @@ async fn a_batch_over_several_topics_says_where_everything_went() {
     let answer = broker.post("/v1/messages", lines).await.expect(201).json();
     assert_eq!(
         answer,
-        json!({"count": 3, "partitions": [
+        json!({"count": 3, "duplicates": 0, "partitions": [
             {"topic": "a", "partition": 0, "first_offset": 0, "last_offset": 1, "count": 2},
             {"topic": "b", "partition": 0, "first_offset": 0, "last_offset": 0, "count": 1},
         ]})

@@ -14,9 +14,12 @@ use std::hint::black_box;
 use std::sync::Arc;
 use tempfile::TempDir;
 use weir_commitlog::{
-    Disk, OpenOptions, Opened, Operation, PartitionKey, ReadLimits, Store, TopicFiles,
+    Disk, OpenOptions, Opened, Operation, PartitionKey, ReadLimits, RecordDraft, RecordHead, Store,
+    TopicFiles,
 };
-use weir_types::{Durability, Incarnation, Offset, Timestamp, TopicName, TopicSettings};
+use weir_types::{
+    Durability, Headers, Incarnation, Key, Offset, Timestamp, TopicName, TopicSettings,
+};
 
 const NOW: Timestamp = Timestamp(1_763_712_000_000);
 
@@ -53,6 +56,27 @@ fn encode(c: &mut Criterion) {
             black_box(&record).encode(Offset(1_234_567), NOW, &mut out);
         });
     });
+}
+
+/// What a group pays for each record that it looks at.
+fn heads(c: &mut Criterion) {
+    let headers = [("source", "till"), ("trace", "00-4bf92f3577b34da6-01")];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let full = RecordDraft {
+        key: Some(Key::parse("node-1").unwrap()),
+        headers: Headers::new(headers.into()).unwrap(),
+        expires_at: Some(NOW),
+        ..record()
+    };
+    let mut group = c.benchmark_group("head");
+    group.throughput(Throughput::Elements(1));
+    for (name, draft) in [("id only", record()), ("key, headers, expiry", full)] {
+        let mut line = Vec::new();
+        draft.encode(Offset(1_234_567), NOW, &mut line);
+        group.bench_function(name, |b| {
+            b.iter(|| RecordHead::of(black_box(&line)).unwrap().payload.len());
+        });
+    }
 }
 
 /// A round as the committer makes it: `operations` of one record each, over `partitions`.
@@ -127,5 +151,5 @@ fn recover(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, encode, read, recover, rounds);
+criterion_group!(benches, encode, heads, read, recover, rounds);
 criterion_main!(benches);

@@ -43,7 +43,7 @@ pub use fs::{BLOCK_BYTES, DirectoryLock, Disk, File, FileSystem, OpenMode};
 pub use journal::{DeadLetterIntent, JournalEntry, Progress, Returned, Seek};
 pub use open_files::StorageFailures;
 pub use reader::{Gap, GapReason, PartitionReader, RawBatch, ReadBatch, ReadLimits, StoredLine};
-pub use record::RecordDraft;
+pub use record::{RecordDraft, RecordHead};
 pub use recovery::{Finding, FindingKind};
 pub use store::{
     Appended, CommitLogStats, GroupProgress, JournalKey, OpenOptions, Opened, Operation, Outcome,

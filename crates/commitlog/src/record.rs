@@ -8,6 +8,7 @@
 //! | `key` | if set | a JSON string |
 //! | `headers` | if any | an object of strings |
 //! | `reply_to` | if set | a topic name |
+//! | `expires_at` | if set | until when it is of use, milliseconds since the Unix epoch |
 //! | `payload` | always | the producer's JSON, as it came, on one line |
 //! | `crc` | always | see `checked_line` |
 //!
@@ -16,6 +17,7 @@
 
 use crate::checked_line;
 use bytes::Bytes;
+use memchr::memchr2;
 use serde::Serialize;
 use std::io::Write;
 use weir_types::{Headers, Key, MessageId, Offset, Timestamp, TopicName};
@@ -31,6 +33,10 @@ pub struct RecordDraft {
     pub headers: Headers,
     /// Topic that an answer goes to.
     pub reply_to: Option<TopicName>,
+    /// Until when it is of use.
+    pub expires_at: Option<Timestamp>,
+    /// Whether the id came from the publisher, so that the same one again is a duplicate.
+    pub dedupe: bool,
     /// One valid JSON value without raw CR or LF. The engine copies it and never looks inside.
     pub payload: Bytes,
 }
@@ -60,6 +66,9 @@ impl RecordDraft {
         }
         if let Some(reply_to) = &self.reply_to {
             push_member(out, "reply_to", reply_to.as_str());
+        }
+        if let Some(expires_at) = self.expires_at {
+            let _infallible = write!(out, ",\"expires_at\":{expires_at}");
         }
         out.extend_from_slice(b",\"payload\":");
         out.extend_from_slice(&self.payload);
@@ -101,6 +110,91 @@ pub(crate) fn highest_legible_offset(damaged: &[u8], expected: Offset) -> Option
         .max()
 }
 
+/// What consumers must know of a record without parsing its payload, read from the front of its
+/// line.
+///
+/// Ids, keys, headers and names are slices of the line: raw JSON texts, quotes and escapes included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordHead<'a> {
+    /// The message's id.
+    pub id: &'a [u8],
+    /// The message's key.
+    pub key: Option<&'a [u8]>,
+    /// The message's headers: an object of strings.
+    pub headers: Option<&'a [u8]>,
+    /// Topic that an answer goes to.
+    pub reply_to: Option<&'a [u8]>,
+    /// Until when it is of use.
+    pub expires_at: Option<Timestamp>,
+    /// The producer's JSON.
+    pub payload: &'a [u8],
+}
+
+impl RecordHead<'_> {
+    /// Reads the front of an intact record's line, with or without its newline; `None` if it is no
+    /// record. The payload is cut out, never looked at, and the checksum is not checked.
+    #[must_use]
+    pub fn of(line: &[u8]) -> Option<RecordHead<'_>> {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = &line[..line.len().checked_sub(checked_line::TRAILER_BYTES)?];
+        let (_, rest) = leading_number(line.strip_prefix(OFFSET)?)?;
+        let (_, rest) = leading_number(rest.strip_prefix(TIMESTAMP)?)?;
+        let (id, rest) = string(rest.strip_prefix(b",\"id\":")?)?;
+        let (key, rest) = optional(rest, b",\"key\":", string)?;
+        let (headers, rest) = optional(rest, b",\"headers\":", object_of_strings)?;
+        let (reply_to, rest) = optional(rest, b",\"reply_to\":", string)?;
+        let (expires_at, rest) = optional(rest, b",\"expires_at\":", leading_number)?;
+        Some(RecordHead {
+            id,
+            key,
+            headers,
+            reply_to,
+            expires_at: expires_at.map(Timestamp),
+            payload: rest.strip_prefix(b",\"payload\":")?,
+        })
+    }
+}
+
+/// The value of a member that may be absent, and what follows.
+fn optional<'a, T>(
+    text: &'a [u8],
+    member: &[u8],
+    value: impl FnOnce(&'a [u8]) -> Option<(T, &'a [u8])>,
+) -> Option<(Option<T>, &'a [u8])> {
+    match text.strip_prefix(member) {
+        None => Some((None, text)),
+        Some(rest) => value(rest).map(|(value, rest)| (Some(value), rest)),
+    }
+}
+
+/// A JSON string with its quotes, and what follows.
+fn string(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut end = 1;
+    text.first().filter(|&&quote| quote == b'"')?;
+    loop {
+        let rest = text.get(end..)?;
+        let at = memchr2(b'"', b'\\', rest)?;
+        match rest[at] {
+            b'"' => return Some(text.split_at(end + at + 1)),
+            _ => end += at + 2,
+        }
+    }
+}
+
+/// A JSON object of strings as the engine writes it, and what follows.
+fn object_of_strings(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut rest = text.strip_prefix(b"{")?;
+    loop {
+        rest = string(rest)?.1.strip_prefix(b":")?;
+        rest = string(rest)?.1;
+        match rest.split_first()? {
+            (b'}', after) => return Some(text.split_at(text.len() - after.len())),
+            (b',', after) => rest = after,
+            _ => return None,
+        }
+    }
+}
+
 fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
     let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
     let number = std::str::from_utf8(&text[..digits]).ok()?.parse().ok()?;
@@ -117,6 +211,8 @@ mod tests {
             key: None,
             headers: Headers::default(),
             reply_to: None,
+            expires_at: None,
+            dedupe: false,
             payload: Bytes::from_static(payload.as_bytes()),
         }
     }
@@ -144,11 +240,12 @@ mod tests {
             key: Some(Key::parse("k\"1").unwrap()),
             headers: Headers::new([("h".to_owned(), "v".to_owned())].into()).unwrap(),
             reply_to: Some(TopicName::parse("answers").unwrap()),
+            expires_at: Some(Timestamp(77)),
             ..draft("null")
         };
         let line = line(&full);
         assert!(line.contains(
-            r#""id":"i","key":"k\"1","headers":{"h":"v"},"reply_to":"answers","payload":null,"crc":""#
+            r#""id":"i","key":"k\"1","headers":{"h":"v"},"reply_to":"answers","expires_at":77,"payload":null,"crc":""#
         ));
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(value["key"], "k\"1");
@@ -166,6 +263,48 @@ mod tests {
             place(b"{\"offset\":99999999999999999999,\"timestamp\":1,\"id\":"),
             None
         );
+    }
+
+    #[test]
+    fn the_head_is_cut_out_of_the_line() {
+        let plain = line(&draft("{\"key\":\"no\"}"));
+        let head = RecordHead::of(plain.as_bytes()).unwrap();
+        assert_eq!(
+            (head.id, head.payload),
+            (&b"\"i\""[..], &b"{\"key\":\"no\"}"[..])
+        );
+        assert_eq!((head.key, head.headers, head.reply_to), (None, None, None));
+        assert_eq!(head.expires_at, None);
+        let headers = [
+            ("a\"}".to_owned(), "\\".to_owned()),
+            ("b".into(), "".into()),
+        ];
+        let full = RecordDraft {
+            key: Some(Key::parse("k\\\"").unwrap()),
+            headers: Headers::new(headers.into()).unwrap(),
+            reply_to: Some(TopicName::parse("answers").unwrap()),
+            expires_at: Some(Timestamp(77)),
+            ..draft("null")
+        };
+        let full = line(&full);
+        let head = RecordHead::of(full.trim_end().as_bytes()).unwrap();
+        assert_eq!(head.key, Some(&br#""k\\\"""#[..]));
+        assert_eq!(head.headers, Some(&br#"{"a\"}":"\\","b":""}"#[..]));
+        assert_eq!(head.reply_to, Some(&b"\"answers\""[..]));
+        assert_eq!(
+            (head.expires_at, head.payload),
+            (Some(Timestamp(77)), &b"null"[..])
+        );
+    }
+
+    #[test]
+    fn what_is_no_record_has_no_head() {
+        let whole = line(&draft("1"));
+        for cut in 0..whole.len() - checked_line::TRAILER_BYTES - 3 {
+            assert_eq!(RecordHead::of(&whole.as_bytes()[..cut]), None, "{cut}");
+        }
+        let journal = b"{\"committed\":5,\"crc\":\"00000000\"}";
+        assert_eq!(RecordHead::of(journal), None);
     }
 
     #[test]

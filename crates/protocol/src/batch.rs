@@ -1,16 +1,19 @@
+use crate::delivery::{Delay, Deliver, DeliverAt, Ttl};
 use crate::payload::{InvalidPayload, Payload, is_object};
 use crate::scan::Scanner;
 use bytes::Bytes;
 use memchr::memchr_iter;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::time::Duration;
 use thiserror::Error;
 use weir_types::limits::MAX_BATCH_LINES;
 use weir_types::{Headers, Key, MessageId, PartitionId, TopicName};
 
 /// A message to publish. As a line of a batch for one topic:
-/// `{"payload":…,"key":"…","id":"…","partition":0,"headers":{…},"reply_to":"…"}`; only `payload`
-/// is required.
+/// `{"payload":…,"key":"…","id":"…","partition":0,"headers":{…},"reply_to":"…","ttl":"30s",
+/// "delay":"5s","deliver_at":…}`; only `payload` is required, and `delay` and `deliver_at` exclude
+/// each other.
 #[derive(Clone, Debug)]
 pub struct NewMessage {
     /// The message itself.
@@ -25,6 +28,27 @@ pub struct NewMessage {
     pub headers: Headers,
     /// Topic that an answer goes to.
     pub reply_to: Option<TopicName>,
+    /// How long it is of use: consumers do not get it later than so long after it was stored.
+    pub ttl: Option<Duration>,
+    /// When it is delivered, if not at once.
+    pub deliver: Option<Deliver>,
+}
+
+impl NewMessage {
+    /// A message that is nothing but its payload.
+    #[must_use]
+    pub fn plain(payload: Payload) -> Self {
+        Self {
+            payload,
+            key: None,
+            id: None,
+            partition: None,
+            headers: Headers::default(),
+            reply_to: None,
+            ttl: None,
+            deliver: None,
+        }
+    }
 }
 
 /// One line of a batch over several topics: a [`NewMessage`] with a `topic`.
@@ -79,6 +103,9 @@ struct RawLine<'a> {
     #[serde(default)]
     headers: Headers,
     reply_to: Option<TopicName>,
+    ttl: Option<Ttl>,
+    delay: Option<Delay>,
+    deliver_at: Option<DeliverAt>,
 }
 
 /// A line of a batch, made from its parts.
@@ -160,15 +187,18 @@ fn parse_line<L: FromLine>(
     })?;
     let (topic, message) = match plain_line(text) {
         Some(plain) => plain.parts(body, max_payload_bytes),
-        None => any_line(text)
-            .map_err(refused)?
-            .parts(body, max_payload_bytes),
+        None => {
+            let line = any_line(text).map_err(refused)?;
+            let deliver = line.deliver().map_err(refused)?;
+            line.parts(body, max_payload_bytes, deliver)
+        }
     }
     .map_err(|reason| InvalidBatch::Payload { line, reason })?;
     L::from_line(topic, message).map_err(refused)
 }
 
-/// A line as most are: members without escapes, no headers, a payload that a quick look accepts.
+/// A line as most are: members without escapes, no headers, nothing about time, a payload that a
+/// quick look accepts.
 #[derive(Default)]
 struct PlainLine<'a> {
     payload: &'a str,
@@ -233,19 +263,28 @@ impl PlainLine<'_> {
     fn parts(self, body: &Bytes, max_payload_bytes: usize) -> Result<Parts, InvalidPayload> {
         let payload = body.slice_ref(self.payload.as_bytes());
         let message = NewMessage {
-            payload: Payload::of_checked(payload, max_payload_bytes)?,
             key: self.key,
             id: self.id,
             partition: self.partition,
-            headers: Headers::default(),
             reply_to: self.reply_to,
+            ..NewMessage::plain(Payload::of_checked(payload, max_payload_bytes)?)
         };
         Ok((self.topic, message))
     }
 }
 
 impl RawLine<'_> {
-    fn parts(self, body: &Bytes, max_payload_bytes: usize) -> Result<Parts, InvalidPayload> {
+    fn deliver(&self) -> Result<Option<Deliver>, String> {
+        let (delay, at) = (self.delay.map(|d| d.0), self.deliver_at.map(|at| at.0));
+        Deliver::of(delay, at).map_err(|e| e.to_string())
+    }
+
+    fn parts(
+        self,
+        body: &Bytes,
+        max_payload_bytes: usize,
+        deliver: Option<Deliver>,
+    ) -> Result<Parts, InvalidPayload> {
         let payload = body.slice_ref(self.payload.get().as_bytes());
         let message = NewMessage {
             payload: Payload::parse(&payload, max_payload_bytes)?,
@@ -254,6 +293,8 @@ impl RawLine<'_> {
             partition: self.partition,
             headers: self.headers,
             reply_to: self.reply_to,
+            ttl: self.ttl.map(|ttl| ttl.0),
+            deliver,
         };
         Ok((self.topic, message))
     }
@@ -269,6 +310,7 @@ fn describe(error: &serde_json::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use weir_types::Timestamp;
 
     fn batch(body: &'static str) -> Result<Vec<NewMessage>, InvalidBatch> {
         parse_batch(&Bytes::from_static(body.as_bytes()), 64)
@@ -301,13 +343,55 @@ mod tests {
     }
 
     #[test]
+    fn a_line_says_when_and_until_when() {
+        let lines = batch(
+            "{\"payload\":1,\"ttl\":\"30s\",\"delay\":\"5s\"}\n\
+             {\"payload\":1,\"deliver_at\":1769860800000}\n\
+             {\"payload\":1,\"deliver_at\":\"2026-01-31T12:00:00Z\"}",
+        );
+        let lines = lines.unwrap();
+        assert_eq!(lines[0].ttl, Some(Duration::from_secs(30)));
+        assert_eq!(
+            lines[0].deliver,
+            Some(Deliver::After(Duration::from_secs(5)))
+        );
+        let noon = Some(Deliver::At(Timestamp(1_769_860_800_000)));
+        assert_eq!((lines[1].deliver, lines[2].deliver), (noon, noon));
+        let error = |body| batch(body).unwrap_err().to_string();
+        for (body, part) in [
+            ("{\"payload\":1,\"ttl\":\"0s\"}", "from 1ms to 10years"),
+            ("{\"payload\":1,\"ttl\":30}", "expected a string"),
+            (
+                "{\"payload\":1,\"delay\":\"11years\"}",
+                "delay up to 10years",
+            ),
+            (
+                "{\"payload\":1,\"deliver_at\":-1}",
+                "expected a time of RFC 3339",
+            ),
+            (
+                "{\"payload\":1,\"deliver_at\":\"noon\"}",
+                "2026-01-31T12:00:00Z",
+            ),
+            (
+                "{\"payload\":1,\"deliver_at\":1,\"delay\":\"1s\"}",
+                "exclude each other",
+            ),
+        ] {
+            let refused = error(body);
+            assert!(refused.starts_with("line 1: "), "{refused}");
+            assert!(refused.contains(part), "{body}: {refused}");
+        }
+    }
+
+    #[test]
     fn a_plain_line_means_what_any_line_means() {
         let body = r#" {"id":"i","key":"k","partition":3,"payload": {"a":[1,"\n"]} ,"reply_to":"r","topic":"t"} "#;
         let read = |parts: Result<Parts, InvalidPayload>| format!("{:?}", parts.unwrap());
         let bytes = Bytes::from_static(body.as_bytes());
         let text = std::str::from_utf8(&bytes).unwrap();
         let plain = read(plain_line(text).unwrap().parts(&bytes, 64));
-        assert_eq!(plain, read(any_line(text).unwrap().parts(&bytes, 64)));
+        assert_eq!(plain, read(any_line(text).unwrap().parts(&bytes, 64, None)));
         for unusual in [
             r#"{"payload":1,"payload":1}"#,
             r#"{"payload":1,"key":"k","key":"k"}"#,
@@ -316,6 +400,9 @@ mod tests {
             r#"{"payload":1,"partition":-1}"#,
             r#"{"payload":1e5}"#,
             r#"{"payload":1,"headers":{}}"#,
+            r#"{"payload":1,"ttl":"1s"}"#,
+            r#"{"payload":1,"delay":"1s"}"#,
+            r#"{"payload":1,"deliver_at":1}"#,
             r#"{"payload":1} x"#,
             r#"{"key":"k"}"#,
             "{}",

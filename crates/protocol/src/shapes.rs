@@ -20,15 +20,49 @@ pub struct Published {
     pub id: MessageId,
     /// When the broker stored it, in milliseconds since the Unix epoch.
     pub timestamp: Timestamp,
+    /// Whether its id was published to this partition before, not long ago: then nothing was stored
+    /// now, and offset and timestamp are those of the first.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub duplicate: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// Answer to publishing one message that is delivered later.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scheduled {
+    /// Names the waiting message, to look at it, move it or cancel it.
+    pub schedule_id: String,
+    /// When it is delivered, in milliseconds since the Unix epoch.
+    pub deliver_at: Timestamp,
 }
 
 /// Answer to publishing a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchPublished {
-    /// Messages stored.
+    /// Messages acknowledged: all lines.
     pub count: usize,
-    /// Where they went.
+    /// Those of them that were stored before, under their id.
+    #[serde(default)]
+    pub duplicates: u64,
+    /// Where those went that were stored.
     pub partitions: Vec<BatchPart>,
+    /// Those that are delivered later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scheduled: Vec<ScheduledLine>,
+}
+
+/// A line of a batch that is delivered later.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScheduledLine {
+    /// Counted from 1, blank lines left out.
+    pub line: usize,
+    /// Names the waiting message, to look at it, move it or cancel it.
+    pub schedule_id: String,
+    /// When it is delivered, in milliseconds since the Unix epoch.
+    pub deliver_at: Timestamp,
 }
 
 /// The part of a batch that went to one partition; its offsets are contiguous.
@@ -66,6 +100,8 @@ pub struct Message {
     pub headers: Headers,
     /// Topic that an answer goes to.
     pub reply_to: Option<String>,
+    /// Until when it is of use, if that has an end.
+    pub expires_at: Option<Timestamp>,
     /// The producer's JSON, unparsed.
     pub payload: Box<RawValue>,
 }
@@ -96,6 +132,8 @@ pub struct LeasedMessage {
     pub headers: Headers,
     /// Topic that an answer goes to.
     pub reply_to: Option<String>,
+    /// Until when it is of use, if that has an end.
+    pub expires_at: Option<Timestamp>,
     /// The producer's JSON, unparsed.
     pub payload: Box<RawValue>,
 }

@@ -25,7 +25,7 @@ use std::time::Duration;
 use warp::Filter;
 use weir_commitlog::StoredLine;
 use weir_protocol::{ErrorCode, NewMessage, Payload, is_object};
-use weir_types::{GroupName, Headers, Offset, TopicName};
+use weir_types::{GroupName, Offset, TopicName};
 
 /// A text may grow when it is written as JSON; the payload limit applies after that.
 const BODY_OVERHEAD_BYTES: usize = 4096;
@@ -87,20 +87,13 @@ async fn produce(
         let message = format!("the message exceeds {max_payload_bytes} bytes");
         return Err(ApiError::new(ErrorCode::TooLarge, message));
     }
-    match state.broker.publish(&topic, plain(payload)).await {
+    match state
+        .broker
+        .publish(&topic, NewMessage::plain(payload))
+        .await
+    {
         Ok(_) => Ok(empty(StatusCode::CREATED)),
         Err(error) => cannot_store(error),
-    }
-}
-
-fn plain(payload: Payload) -> NewMessage {
-    NewMessage {
-        payload,
-        key: None,
-        id: None,
-        partition: None,
-        headers: Headers::default(),
-        reply_to: None,
     }
 }
 

@@ -10,6 +10,8 @@ pub(crate) fn record() -> RecordDraft {
         key: None,
         headers: Headers::default(),
         reply_to: None,
+        expires_at: None,
+        dedupe: false,
         payload: Bytes::from(format!("{{\"text\":\"{}\"}}", "x".repeat(189))),
     }
 }

@@ -287,6 +287,8 @@ fn append_of(partition: PartitionKey, payload: &str, now: u64) -> Operation {
         reply_to: now
             .is_multiple_of(5)
             .then(|| TopicName::parse("answers").unwrap()),
+        expires_at: None,
+        dedupe: false,
         payload: Bytes::from(payload.to_owned()),
     };
     Operation::Append {

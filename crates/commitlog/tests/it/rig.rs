@@ -83,6 +83,8 @@ pub(crate) fn draft(payload: &str) -> RecordDraft {
         key: None,
         headers: Headers::default(),
         reply_to: None,
+        expires_at: None,
+        dedupe: false,
         payload: Bytes::from(payload.to_owned()),
     }
 }
