@@ -17,8 +17,10 @@ pub(crate) use client::Committer;
 pub(crate) use request::Few;
 
 use crate::broker::BrokerError;
+use crate::group::GroupBounds;
 use crate::metrics::CommitMetrics;
 use crate::registry::Registry;
+use crate::topics::{NewTopics, Topics};
 use answers::Answering;
 use checkpoints::Checkpointer;
 use request::Request;
@@ -46,6 +48,8 @@ pub(crate) struct CommitterStart {
     pub(crate) draining: CancellationToken,
     /// Ends every topic and group when the broker stops.
     pub(crate) stop: CancellationToken,
+    pub(crate) new_topics: NewTopics,
+    pub(crate) group_bounds: GroupBounds,
 }
 
 /// The committer's thread.
@@ -75,29 +79,34 @@ impl CommitterThread {
     }
 }
 
-/// Puts `topics` into the registry and starts the thread.
+/// Puts `topics` into the registry, opens their groups and starts the thread.
 ///
 /// # Errors
 /// The operating system refused a thread.
 pub(crate) fn start(
     start: CommitterStart,
     topics: Vec<TopicFiles>,
-) -> std::io::Result<(Committer, CommitterThread)> {
+) -> std::io::Result<(Committer, Arc<Topics>, CommitterThread)> {
     let (sender, requests) = queue::queue(QUEUE_REQUESTS);
     let committer = Committer { requests: sender };
     let identity = start.store.identity();
     let (answers, answering) = Answering::start(&start.runtime);
+    let finder = Arc::new(Topics::new(
+        start.registry.clone(),
+        committer.clone(),
+        start.new_topics.clone(),
+        start.draining.clone(),
+    ));
     let thread = Thread {
         checkpointer: Checkpointer::start(start.runtime.clone(), committer.requests.clone())?,
         committer: committer.clone(),
+        topics: finder.clone(),
         identity,
         start,
         metrics: CommitMetrics::new(),
         answers,
     };
-    topics
-        .into_iter()
-        .for_each(|files| drop(thread.register(files)));
+    thread.register_all(topics);
     let (closed, finished) = oneshot::channel();
     std::thread::Builder::new()
         .name("committer".into())
@@ -110,5 +119,5 @@ pub(crate) fn start(
         finished,
         answering,
     };
-    Ok((committer, thread))
+    Ok((committer, finder, thread))
 }

@@ -16,6 +16,7 @@ mod registry;
 pub mod run;
 pub mod settings;
 mod topic;
+mod topics;
 
 pub use broker::{Broker, BrokerError, BrokerOptions};
 pub use run::Running;

@@ -17,6 +17,7 @@ use weir_types::{GroupName, TopicName};
 /// Prefix of every metric of this component.
 pub const PREFIX: &str = "weir_broker_";
 
+const DEAD_LETTER_FAILURES: &str = "weir_broker_dead_letter_failures_total";
 const PUBLISHED: &str = "weir_broker_published_messages_total";
 const PUBLISHED_BYTES: &str = "weir_broker_published_bytes_total";
 const DELIVERED: &str = "weir_broker_delivered_messages_total";
@@ -39,6 +40,10 @@ const COMMIT_BUCKETS: &[f64] = &[
 
 /// Gives the metrics their help texts, in the recorder that is installed.
 fn describe() {
+    describe_counter!(
+        DEAD_LETTER_FAILURES,
+        "Attempts to move a message to its dead-letter topic that failed; they are repeated."
+    );
     describe_counter!(PUBLISHED, "Messages published, acknowledged as durable.");
     describe_counter!(
         PUBLISHED_BYTES,
@@ -109,6 +114,11 @@ pub(crate) fn finding(kind: &'static str) {
     counter!(FINDINGS, "kind" => kind).increment(1);
 }
 
+/// A message could not move to its dead-letter topic; it is tried again.
+pub(crate) fn dead_letter_failure() {
+    counter!(DEAD_LETTER_FAILURES).increment(1);
+}
+
 pub(crate) fn damaged_records(count: usize) {
     counter!(DAMAGED).increment(count as u64);
 }
@@ -170,12 +180,13 @@ impl GroupMetrics {
     }
 }
 
-/// Renders the gauges of groups from what they are at this moment: nothing of a deleted group stays.
+/// Renders what is known of groups from what they are at this moment: nothing of a deleted group
+/// stays. Totals begin at 0 with each start of the broker.
 #[must_use]
 pub fn render_groups(groups: &[GroupInfo]) -> String {
     let mut page = String::new();
-    for (name, help, value) in GROUP_GAUGES {
-        let _infallible = write!(page, "# HELP {name} {help}\n# TYPE {name} gauge\n");
+    for (name, kind, help, value) in GROUP_METRICS {
+        let _infallible = write!(page, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
         for group in groups {
             let (topic, name_of_group) = (&group.topic, sanitize_label_value(group.group.as_str()));
             let _infallible = writeln!(
@@ -189,32 +200,73 @@ pub fn render_groups(groups: &[GroupInfo]) -> String {
     page
 }
 
-type GroupGauge = (&'static str, &'static str, fn(&GroupInfo) -> String);
+/// Name, kind, help and value.
+type GroupMetric = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&GroupInfo) -> String,
+);
 
-const GROUP_GAUGES: [GroupGauge; 5] = [
+const GROUP_METRICS: [GroupMetric; 10] = [
     (
         "weir_broker_group_lag_records",
+        "gauge",
         "Unfinished records of a group.",
         |group| group.lag_records.to_string(),
     ),
     (
         "weir_broker_group_lag_seconds",
+        "gauge",
         "Age of a group's oldest unfinished record.",
         |group| group.lag_seconds.to_string(),
     ),
     (
         "weir_broker_group_in_flight_messages",
+        "gauge",
         "Messages of a group under a lease.",
         |group| group.in_flight.to_string(),
     ),
     (
-        "weir_broker_group_redelivered_messages",
-        "Deliveries beyond a message's first, since the broker started.",
+        "weir_broker_group_waiting_messages",
+        "gauge",
+        "Messages of a group that wait for a consumer or their next delivery.",
+        |group| group.waiting.to_string(),
+    ),
+    (
+        "weir_broker_group_held_back_messages",
+        "gauge",
+        "Messages of a group that wait behind an earlier one of their key.",
+        |group| group.held_back.to_string(),
+    ),
+    (
+        "weir_broker_group_members",
+        "gauge",
+        "Consumers of a group that said who they are.",
+        |group| group.members.len().to_string(),
+    ),
+    (
+        "weir_broker_group_redelivered_messages_total",
+        "counter",
+        "Deliveries beyond a message's first.",
         |group| group.redelivered.to_string(),
     ),
     (
-        "weir_broker_group_lost_records",
-        "Unfinished records that were trimmed, purged or damaged before the group came to them, since the broker started.",
+        "weir_broker_group_dead_lettered_messages_total",
+        "counter",
+        "Messages of a group that moved to the dead-letter topic.",
+        |group| group.dead_lettered.to_string(),
+    ),
+    (
+        "weir_broker_group_expired_messages_total",
+        "counter",
+        "Messages whose time to live was over before a group delivered them.",
+        |group| group.expired.to_string(),
+    ),
+    (
+        "weir_broker_group_lost_records_total",
+        "counter",
+        "Unfinished records that were trimmed, purged or damaged before a group came to them.",
         |group| group.lost_records.to_string(),
     ),
 ];

@@ -3,7 +3,7 @@
 use crate::broker::BrokerError;
 use crate::metrics;
 use crate::topic::Partition;
-use weir_commitlog::{Finding, RawBatch, ReadBatch, ReadLimits};
+use weir_commitlog::{Finding, RawBatch, ReadBatch, ReadLimits, StoredLine};
 use weir_types::{Offset, Timestamp};
 
 /// See [`weir_commitlog::PartitionReader::read`]; damage is logged and counted here, once for all.
@@ -37,6 +37,62 @@ pub(crate) async fn offset_at(
 ) -> Result<Offset, BrokerError> {
     let reader = partition.reader().clone();
     Ok(tokio::task::spawn_blocking(move || reader.offset_at(time)).await??)
+}
+
+/// The record at `offset`; `None` if no readable one is there.
+pub(crate) async fn record_at(
+    partition: &Partition,
+    offset: Offset,
+) -> Result<Option<StoredLine>, BrokerError> {
+    let one = ReadLimits {
+        max_records: 1,
+        max_bytes: 1,
+    };
+    let batch = read(partition, offset, one).await?;
+    Ok(batch.lines.into_iter().find(|line| line.offset == offset))
+}
+
+/// Records of which others lie between are read with these, if they are no more.
+const NEARBY: u64 = 32;
+
+/// The records at `offsets`, in order of offset, as many as fit into `max_bytes`, at least one; with
+/// `None` where no readable one is there.
+pub(crate) async fn records_at(
+    partition: &Partition,
+    mut offsets: Vec<Offset>,
+    max_bytes: usize,
+) -> Result<Vec<(Offset, Option<StoredLine>)>, BrokerError> {
+    offsets.sort_unstable();
+    let mut found = Vec::with_capacity(offsets.len());
+    let mut left_bytes = max_bytes;
+    let mut rest = &offsets[..];
+    while let Some(&first) = rest.first()
+        && (found.is_empty() || left_bytes > 0)
+    {
+        let last = last_nearby(rest);
+        let limits = ReadLimits {
+            max_records: usize::try_from(last.since(first) + 1).unwrap_or(usize::MAX),
+            max_bytes: left_bytes,
+        };
+        let batch = read(partition, first, limits).await?;
+        left_bytes -= left_bytes.min(batch.lines.iter().map(|line| line.bytes.len()).sum());
+        let passed = rest.partition_point(|&offset| offset < batch.next_offset);
+        let (asked, further) = rest.split_at(passed.max(1));
+        let mut lines = batch.lines.into_iter().peekable();
+        for &offset in asked {
+            while lines.next_if(|line| line.offset < offset).is_some() {}
+            found.push((offset, lines.next_if(|line| line.offset == offset)));
+        }
+        rest = further;
+    }
+    Ok(found)
+}
+
+/// The last of the offsets that are read together with the first.
+fn last_nearby(offsets: &[Offset]) -> Offset {
+    let pairs = offsets.iter().zip(&offsets[1..]);
+    let together = pairs.take_while(|(one, next)| next.since(**one) <= NEARBY);
+    offsets[together.count()]
 }
 
 /// When the record at `offset`, or the next one that exists, was stored.

@@ -6,7 +6,7 @@ mod table;
 pub use table::SETTINGS;
 pub use weir_service::settings::Refused;
 
-use crate::broker::{BrokerOptions, CreateTopics};
+use crate::broker::{BrokerOptions, CreateTopics, GroupBounds};
 use clap::{ArgMatches, Command};
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -160,7 +160,13 @@ fn broker_options(from: &mut SettingsReader) -> Option<BrokerOptions> {
     let min_free_bytes = from.read("min-free-bytes", settings::bytes);
     let commit_log_bytes = from.read("commit-log-bytes", byte_count(1 << 20, 4 << 30));
     let max_open_files = from.read("max-open-files", settings::in_range(16..=1_000_000));
+    let max_held_back = from.read("max-held-back", settings::in_range(1..=100_000_000));
+    let max_in_flight = from.read("max-in-flight", settings::in_range(1..=100_000_000));
     Some(BrokerOptions {
+        group_bounds: GroupBounds {
+            max_held_back: max_held_back?,
+            max_in_flight: max_in_flight?,
+        },
         commit_log_bytes: commit_log_bytes? as u64,
         max_open_files: max_open_files?,
         data_dir: data_dir?,

@@ -3,7 +3,7 @@
 use crate::group::GroupClient;
 use crate::metrics::TopicMetrics;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -125,6 +125,18 @@ pub(crate) struct Topic {
     groups: RwLock<BTreeMap<GroupName, OpenGroup>>,
     /// Cancelled when the topic is deleted: streams and groups end.
     closed: CancellationToken,
+    /// Whether dead letters are being moved back here.
+    redriving: AtomicBool,
+}
+
+/// Dead letters are moved back, by one at a time, as long as this lives.
+#[derive(Debug)]
+pub(crate) struct RedriveGuard(Arc<Topic>);
+
+impl Drop for RedriveGuard {
+    fn drop(&mut self) {
+        self.0.redriving.store(false, Ordering::Release);
+    }
 }
 
 #[derive(Debug)]
@@ -139,7 +151,14 @@ impl Topic {
             core,
             groups: RwLock::default(),
             closed,
+            redriving: AtomicBool::new(false),
         }
+    }
+
+    /// `None` while somebody else moves dead letters back here.
+    pub(crate) fn begin_redrive(self: &Arc<Self>) -> Option<RedriveGuard> {
+        let runs = self.redriving.swap(true, Ordering::Acquire);
+        (!runs).then(|| RedriveGuard(self.clone()))
     }
 
     pub(crate) fn core(&self) -> &Arc<TopicCore> {

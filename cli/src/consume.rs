@@ -63,7 +63,10 @@ pub(crate) async fn run(broker: &str, output: Output, args: &Consume) -> Result<
         None => None,
     };
     if let Some(start) = start {
-        let request = GroupRequest { start };
+        let request = GroupRequest {
+            start: Some(start),
+            ..GroupRequest::default()
+        };
         client.put_group(&args.topic, &args.group, request).await?;
     }
     let consumer = Consumer {

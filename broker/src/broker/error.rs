@@ -2,7 +2,7 @@ use std::time::Duration;
 use thiserror::Error;
 use weir_commitlog::StorageError;
 use weir_protocol::{ErrorCode, InvalidCursor, InvalidDelivery};
-use weir_types::{GroupName, InvalidSettings, PartitionId, TopicName};
+use weir_types::{GroupName, GroupOrdering, InvalidSettings, Offset, PartitionId, TopicName};
 
 /// Why the broker refused or failed; every front end maps it by [`BrokerError::code`].
 #[derive(Debug, Error)]
@@ -64,6 +64,48 @@ pub enum BrokerError {
     /// A time of delivery that cannot be.
     #[error(transparent)]
     InvalidDelivery(#[from] InvalidDelivery),
+    /// The order of a group is fixed.
+    #[error(
+        "the group {group} has ordering={ordering}, which is fixed: what is leased already would \
+         break another one; delete the group or take another name"
+    )]
+    OrderingFixed {
+        /// The group.
+        group: GroupName,
+        /// The one it has.
+        ordering: GroupOrdering,
+    },
+    /// A group with order by partition must know who asks.
+    #[error(
+        "the group {group} spreads partitions over its members (ordering=partition): say who you \
+         are with member=<name>"
+    )]
+    MemberNeeded {
+        /// The group.
+        group: GroupName,
+    },
+    /// A group cannot move behind the newest record.
+    #[error("partition {partition} ends before offset {end}; allowed is at most {end}")]
+    BeyondEnd {
+        /// The partition.
+        partition: PartitionId,
+        /// The offset after its newest record.
+        end: Offset,
+    },
+    /// There is no such dead letter.
+    #[error("the topic {topic} has no dead letter {id}")]
+    UnknownDeadLetter {
+        /// The topic it would have come from.
+        topic: TopicName,
+        /// The id asked for.
+        id: String,
+    },
+    /// Dead letters of the topic are being moved back already.
+    #[error("dead letters of {topic} are being moved back already; go on when that is done")]
+    RedriveRuns {
+        /// The topic.
+        topic: TopicName,
+    },
     /// Nothing can be kept for later.
     #[error("scheduled delivery is not available yet")]
     NoSchedules,
@@ -112,7 +154,11 @@ impl BrokerError {
             Self::UnknownGroup { .. } => ErrorCode::UnknownGroup,
             Self::UnknownPartition { .. } => ErrorCode::UnknownPartition,
             Self::BatchLine { source, .. } => source.code(),
-            Self::PartitionsFixed { .. } => ErrorCode::Conflict,
+            Self::PartitionsFixed { .. }
+            | Self::OrderingFixed { .. }
+            | Self::RedriveRuns { .. } => ErrorCode::Conflict,
+            Self::MemberNeeded { .. } | Self::BeyondEnd { .. } => ErrorCode::InvalidArgument,
+            Self::UnknownDeadLetter { .. } => ErrorCode::UnknownDeadLetter,
             Self::StaleCursor { .. } => ErrorCode::StaleCursor,
             Self::InvalidCursor(_)
             | Self::OffsetWithoutPartition

@@ -179,6 +179,41 @@ fn chosen_partitions(
         .ok_or_else(unknown)
 }
 
+/// Where a group goes on in each partition: not before the oldest record, and not beyond the end.
+pub(super) async fn places(
+    topic: &Topic,
+    partition: Option<PartitionId>,
+    from: &ReadFrom,
+) -> Result<Vec<(PartitionId, Offset)>, BrokerError> {
+    let partitions = chosen_partitions(topic, partition)?;
+    let request = FetchRequest {
+        partition,
+        from: from.clone(),
+        max_records: 0,
+        max_bytes: 0,
+    };
+    let next = begin(topic, &partitions, &request).await?;
+    for partition in &partitions {
+        let end = partition.reader().high_watermark();
+        if next.get(&partition.id()).is_some_and(|next| *next > end) {
+            return Err(BrokerError::BeyondEnd {
+                partition: partition.id(),
+                end,
+            });
+        }
+    }
+    let oldest = |id: PartitionId| {
+        let partition = partitions.iter().find(|partition| partition.id() == id);
+        partition.map_or(Offset::ZERO, |partition| {
+            partition.reader().log_start_offset()
+        })
+    };
+    Ok(next
+        .into_iter()
+        .map(|(id, offset)| (id, offset.max(oldest(id))))
+        .collect())
+}
+
 async fn begin(
     topic: &Topic,
     partitions: &[Partition],

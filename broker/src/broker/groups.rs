@@ -1,16 +1,28 @@
 //! Groups: created, asked for messages, told what became of them.
 
-use super::{Broker, BrokerError};
-use crate::group::{Delivered, GroupClient, GroupClosed, LeaseRequest, ReceiptAction};
+use super::fetch::places;
+use super::{Broker, BrokerError, ReadFrom};
+use crate::group::{Consumer, Delivered, GroupClient, GroupClosed, LeaseRequest, ReceiptAction};
 use crate::topic::Topic;
 use std::time::Duration;
 use weir_commitlog::StoredLine;
 use weir_protocol::Receipt;
 use weir_protocol::shapes::{GroupInfo, GroupStart, ReceiptResult, ReceiptStatus};
-use weir_types::{GroupName, Offset, PartitionId, Timestamp, TopicName};
+use weir_types::{
+    GroupName, GroupSettings, GroupSettingsChange, MemberName, Offset, PartitionId, Timestamp,
+    TopicName,
+};
+
+/// A group that is created by using it.
+pub(super) const NO_CHANGE: GroupSettingsChange = GroupSettingsChange {
+    ordering: None,
+    max_deliveries: None,
+    retry_backoff: None,
+    expires_after: None,
+};
 
 /// How much to lease, and for how long.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LeaseOptions {
     /// Messages at most.
     pub max_messages: usize,
@@ -20,6 +32,8 @@ pub struct LeaseOptions {
     pub wait: Duration,
     /// Length of the lease; the topic's when `None`.
     pub visibility_timeout: Option<Duration>,
+    /// Who asks, if it says so.
+    pub member: Option<MemberName>,
 }
 
 /// A message under a lease.
@@ -35,35 +49,6 @@ pub struct LeasedMessage {
     pub delivery_attempt: u32,
     /// When the lease ends.
     pub lease_expires_at: Timestamp,
-}
-
-/// What to do with leased messages.
-#[derive(Clone, Debug)]
-pub enum ReceiptRequest {
-    /// They are finished.
-    Ack,
-    /// Deliver them again, not before `delay` has passed.
-    Nack {
-        /// How long they wait.
-        delay: Duration,
-        /// Why, for people.
-        reason: Option<String>,
-    },
-    /// Keep them longer.
-    Extend {
-        /// From now; the topic's when `None`.
-        visibility_timeout: Option<Duration>,
-    },
-}
-
-impl From<ReceiptRequest> for ReceiptAction {
-    fn from(request: ReceiptRequest) -> Self {
-        match request {
-            ReceiptRequest::Ack => Self::Ack,
-            ReceiptRequest::Nack { delay, reason } => Self::Nack { delay, reason },
-            ReceiptRequest::Extend { visibility_timeout } => Self::Extend { visibility_timeout },
-        }
-    }
 }
 
 impl From<Delivered> for LeasedMessage {
@@ -94,13 +79,14 @@ impl Broker {
         self.check_serving()?;
         let opened = self.get_or_create(topic).await?;
         let client = self
-            .get_or_create_group(&opened, group, GroupStart::Earliest)
+            .get_or_create_group(&opened, group, GroupStart::Earliest, &NO_CHANGE)
             .await?;
         let request = LeaseRequest {
             max_messages: options.max_messages,
             max_bytes: options.max_bytes,
             wait: options.wait,
             visibility_timeout: options.visibility_timeout,
+            consumer: options.member.map_or(Consumer::Anonymous, Consumer::Member),
         };
         let leased = client
             .lease(request)
@@ -124,7 +110,7 @@ impl Broker {
             return Ok(None);
         };
         let client = self
-            .get_or_create_group(&opened, group, GroupStart::Earliest)
+            .get_or_create_group(&opened, group, GroupStart::Earliest, &NO_CHANGE)
             .await?;
         client
             .take()
@@ -142,7 +128,7 @@ impl Broker {
         topic: &TopicName,
         group: &GroupName,
         receipts: Vec<String>,
-        request: ReceiptRequest,
+        action: ReceiptAction,
     ) -> Result<Vec<ReceiptResult>, BrokerError> {
         let client = self.group(topic, group)?;
         let decoded: Vec<_> = receipts
@@ -151,7 +137,7 @@ impl Broker {
             .collect();
         let known: Vec<Receipt> = decoded.iter().copied().flatten().collect();
         let statuses = client
-            .settle(known, request.into())
+            .settle(known, action)
             .await
             .map_err(|GroupClosed| self.closed(topic, group))??;
         let mut statuses = statuses.into_iter();
@@ -167,25 +153,39 @@ impl Broker {
             .collect())
     }
 
-    /// Creates a group, or returns the existing one unchanged, and whether it is new.
+    /// Creates a group, or changes the settings of the existing one. Returns it, and whether it is
+    /// new.
     ///
     /// # Errors
-    /// [`BrokerError::UnknownTopic`] where topics are created explicitly, or the storage engine's.
+    /// Settings outside their range, another order than the group has, [`BrokerError::UnknownTopic`]
+    /// where topics are created explicitly, or the storage engine's.
     pub async fn put_group(
         &self,
         topic: &TopicName,
         group: &GroupName,
         start: GroupStart,
+        change: &GroupSettingsChange,
     ) -> Result<(GroupInfo, bool), BrokerError> {
         self.check_serving()?;
+        GroupSettings::default().with(change)?;
         let opened = self.get_or_create(topic).await?;
         let is_new = opened.group(group).is_none();
-        let client = self.get_or_create_group(&opened, group, start).await?;
-        let info = client
-            .describe()
-            .await
-            .map_err(|GroupClosed| self.closed(topic, group))?;
-        Ok((info, is_new))
+        let client = self
+            .get_or_create_group(&opened, group, start, change)
+            .await?;
+        let gone = |GroupClosed| self.closed(topic, group);
+        let before = client.settings().await.map_err(gone)?;
+        let after = before.with(change)?;
+        if after.ordering != before.ordering {
+            return Err(BrokerError::OrderingFixed {
+                group: group.clone(),
+                ordering: before.ordering,
+            });
+        }
+        if after != before {
+            client.alter(after).await.map_err(gone)??;
+        }
+        Ok((client.describe().await.map_err(gone)?, is_new))
     }
 
     /// One group.
@@ -202,6 +202,28 @@ impl Broker {
             .describe()
             .await
             .map_err(|GroupClosed| self.closed(topic, group))
+    }
+
+    /// Goes on from another place, in one partition or in all; all leases there are void. Returns the
+    /// group as it is then.
+    ///
+    /// # Errors
+    /// [`BrokerError::UnknownTopic`] and its like, an offset beyond the end, a stale cursor, or the
+    /// storage engine's.
+    pub async fn seek(
+        &self,
+        topic: &TopicName,
+        group: &GroupName,
+        partition: Option<PartitionId>,
+        to: ReadFrom,
+    ) -> Result<GroupInfo, BrokerError> {
+        self.check_serving()?;
+        let client = self.group(topic, group)?;
+        let opened = self.topic(topic)?;
+        let targets = places(&opened, partition, &to).await?;
+        let gone = |GroupClosed| self.closed(topic, group);
+        client.seek(targets).await.map_err(gone)??;
+        client.describe().await.map_err(gone)
     }
 
     /// Every group of a topic, in order of name.
@@ -245,7 +267,11 @@ impl Broker {
             .await
     }
 
-    fn group(&self, topic: &TopicName, group: &GroupName) -> Result<GroupClient, BrokerError> {
+    pub(super) fn group(
+        &self,
+        topic: &TopicName,
+        group: &GroupName,
+    ) -> Result<GroupClient, BrokerError> {
         let unknown = || BrokerError::UnknownGroup {
             topic: topic.clone(),
             group: group.clone(),
@@ -253,26 +279,28 @@ impl Broker {
         self.topic(topic)?.group(group).ok_or_else(unknown)
     }
 
-    async fn get_or_create_group(
+    pub(super) async fn get_or_create_group(
         &self,
         topic: &std::sync::Arc<Topic>,
         group: &GroupName,
         start: GroupStart,
+        change: &GroupSettingsChange,
     ) -> Result<GroupClient, BrokerError> {
         if let Some(existing) = topic.group(group) {
             return Ok(existing);
         }
+        let settings = GroupSettings::default().with(change)?;
         let starts = starts(topic, start);
         self.shared
             .committer
-            .create_group(topic.clone(), group.clone(), starts)
+            .create_group(topic.clone(), group.clone(), settings, starts)
             .await?;
         let name = topic.core().name();
         topic.group(group).ok_or_else(|| self.closed(name, group))
     }
 
     /// Why a group's task is gone.
-    fn closed(&self, topic: &TopicName, group: &GroupName) -> BrokerError {
+    pub(super) fn closed(&self, topic: &TopicName, group: &GroupName) -> BrokerError {
         match self.shared.draining.is_cancelled() {
             true => BrokerError::Draining,
             false => BrokerError::UnknownGroup {

@@ -2,6 +2,7 @@
 //! free space of the disk is watched.
 
 use super::{Broker, BrokerError};
+use crate::group::GroupClient;
 use crate::metrics;
 use crate::topic::Topic;
 use std::sync::atomic::Ordering;
@@ -49,11 +50,42 @@ impl Broker {
     }
 
     async fn maintain_topic(&self, topic: &Topic) -> Result<Trimmed, BrokerError> {
-        let floors = lowest_committed(topic).await;
+        let floors = self.look_after_groups(topic).await;
         self.shared
             .committer
             .maintain_topic(topic.core().name().clone(), floors)
             .await
+    }
+
+    /// Deletes groups that nobody has used for as long as they were to be kept. Returns the lowest
+    /// committed offset of the others for each partition; nothing without groups.
+    async fn look_after_groups(&self, topic: &Topic) -> Vec<Offset> {
+        let mut lowest: Vec<Offset> = Vec::new();
+        for group in topic.groups() {
+            let Ok(upkeep) = group.upkeep().await else {
+                continue;
+            };
+            if upkeep.has_expired {
+                self.expire_group(topic, &group).await;
+                continue;
+            }
+            match lowest.is_empty() {
+                true => lowest = upkeep.floors,
+                false => lowest
+                    .iter_mut()
+                    .zip(upkeep.floors)
+                    .for_each(|(low, floor)| *low = floor.min(*low)),
+            }
+        }
+        lowest
+    }
+
+    async fn expire_group(&self, topic: &Topic, group: &GroupClient) {
+        let (topic, group) = (topic.core().name(), group.name());
+        match self.delete_group(topic, group).await {
+            Ok(()) => tracing::info!(%topic, %group, "deleted a group that nobody used"),
+            Err(error) => tracing::warn!(%topic, %group, %error, "cannot delete an expired group"),
+        }
     }
 
     async fn watch_space(&self) {
@@ -78,22 +110,4 @@ impl Broker {
             }
         }
     }
-}
-
-/// For each partition the lowest committed offset of the topic's groups; empty without groups.
-async fn lowest_committed(topic: &Topic) -> Vec<Offset> {
-    let mut lowest: Vec<Offset> = Vec::new();
-    for group in topic.groups() {
-        let Ok(floors) = group.floors().await else {
-            continue;
-        };
-        match lowest.is_empty() {
-            true => lowest = floors,
-            false => lowest
-                .iter_mut()
-                .zip(floors)
-                .for_each(|(low, floor)| *low = floor.min(*low)),
-        }
-    }
-    lowest
 }

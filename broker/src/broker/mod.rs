@@ -3,23 +3,28 @@
 //! Front ends decode, validate, call one method of [`Broker`], map the error and encode. Every rule
 //! lives here or below: who may create what, which partition a message goes to, what a group is.
 
+mod dead_letters;
 mod error;
 mod fetch;
+mod group_stream;
 mod groups;
 mod maintenance;
 mod open;
 mod publish;
 mod topics;
 
+pub use crate::group::{GroupBounds, ReceiptAction};
+pub use crate::topics::CreateTopics;
 pub use error::BrokerError;
 pub use fetch::{FetchRequest, Fetched, FetchedGap, FetchedLine, Fragment, ReadFrom, StreamReader};
-pub use groups::{LeaseOptions, LeasedMessage, ReceiptRequest};
+pub use group_stream::{GroupStream, GroupStreamOptions};
+pub use groups::{LeaseOptions, LeasedMessage};
 pub use open::{BrokerOptions, Closing};
 pub use publish::Accepted;
-pub use topics::CreateTopics;
 
 use crate::committer::Committer;
 use crate::registry::Registry;
+use crate::topics::Topics;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
@@ -35,6 +40,7 @@ pub struct Broker {
 #[derive(Debug)]
 struct Shared {
     registry: Arc<Registry>,
+    topics: Arc<Topics>,
     committer: Committer,
     identity: NodeIdentity,
     clock: Clock,

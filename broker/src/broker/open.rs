@@ -2,8 +2,10 @@
 
 use super::{Broker, BrokerError, CreateTopics, Shared};
 use crate::committer::{self, CommitterStart, CommitterThread};
+use crate::group::GroupBounds;
 use crate::metrics;
 use crate::registry::Registry;
+use crate::topics::NewTopics;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -33,6 +35,8 @@ pub struct BrokerOptions {
     pub commit_log_bytes: u64,
     /// Segments and journals that stay open.
     pub max_open_files: usize,
+    /// What a group may hold in memory, for each partition.
+    pub group_bounds: GroupBounds,
 }
 
 impl BrokerOptions {
@@ -48,6 +52,15 @@ impl BrokerOptions {
             min_free_bytes: 256 << 20,
             commit_log_bytes: 32 << 20,
             max_open_files: 1024,
+            group_bounds: GroupBounds::default(),
+        }
+    }
+
+    fn new_topics(&self) -> NewTopics {
+        NewTopics {
+            create: self.create_topics,
+            defaults: self.topic_defaults.clone(),
+            max_topics: self.max_topics,
         }
     }
 }
@@ -95,12 +108,15 @@ impl Broker {
             tasks: tasks.clone(),
             draining: draining.clone(),
             stop: stop.clone(),
+            new_topics: options.new_topics(),
+            group_bounds: options.group_bounds,
         };
-        let (committer, thread) = committer::start(start, topics)
+        let (committer, topics, thread) = committer::start(start, topics)
             .map_err(|e| BrokerError::internal(format!("cannot start the committer: {e}")))?;
         let broker = Self {
             shared: Arc::new(Shared {
                 registry,
+                topics,
                 committer,
                 identity,
                 clock,

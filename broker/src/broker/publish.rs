@@ -314,7 +314,7 @@ impl Broker {
             let as_before = known.filter(|(last, _)| *last == topic);
             let partitions = match as_before {
                 Some((_, partitions)) => partitions,
-                None => self.partitions_of(topic).map_err(named)?,
+                None => self.shared.topics.partitions_of(topic).map_err(named)?,
             };
             check_partition(topic, partitions, message).map_err(named)?;
             if let Some(deliver) = message.deliver {
@@ -322,7 +322,10 @@ impl Broker {
             }
             let is_new = as_before.is_none() && self.shared.registry.get(topic).is_none();
             if is_new && new_topics.insert(topic) {
-                self.check_room(new_topics.len()).map_err(named)?;
+                self.shared
+                    .topics
+                    .check_room(new_topics.len())
+                    .map_err(named)?;
             }
             known = Some((topic, partitions));
         }
@@ -331,10 +334,10 @@ impl Broker {
 
     /// Whether the topic exists or may be created, and has the partition that the message names.
     fn check_place(&self, topic: &TopicName, message: &NewMessage) -> Result<(), BrokerError> {
-        check_partition(topic, self.partitions_of(topic)?, message)
+        check_partition(topic, self.shared.topics.partitions_of(topic)?, message)
     }
 
-    fn check_accepts(&self) -> Result<(), BrokerError> {
+    pub(super) fn check_accepts(&self) -> Result<(), BrokerError> {
         self.check_serving()?;
         match self.shared.disk_full.load(Ordering::Relaxed) {
             true => Err(BrokerError::DiskAlmostFull {

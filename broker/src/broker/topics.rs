@@ -1,23 +1,10 @@
-//! Topics: found, created on first use, altered, deleted, purged.
+//! Topics: created, altered, shown, deleted, purged.
 
 use super::{Broker, BrokerError};
 use crate::topic::Topic;
 use std::sync::Arc;
-use std::time::Duration;
 use weir_protocol::shapes::{PartitionInfo, Purged, TopicInfo};
-use weir_types::{
-    ByteCount, DurationText, Incarnation, TopicName, TopicSettings, TopicSettingsChange,
-};
-
-/// Whether using a topic that does not exist creates it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CreateTopics {
-    /// Publishing to it, or opening a group on it, creates it.
-    #[default]
-    OnFirstUse,
-    /// Only an explicit request creates it.
-    Explicitly,
-}
+use weir_types::{TopicName, TopicSettings, TopicSettingsChange};
 
 impl Broker {
     pub(super) fn topic(&self, name: &TopicName) -> Result<Arc<Topic>, BrokerError> {
@@ -29,67 +16,7 @@ impl Broker {
 
     /// The topic, created with default settings if first use may do so.
     pub(super) async fn get_or_create(&self, name: &TopicName) -> Result<Arc<Topic>, BrokerError> {
-        match self.shared.registry.get(name) {
-            Some(topic) => Ok(topic),
-            None if self.shared.options.create_topics == CreateTopics::Explicitly => {
-                Err(BrokerError::UnknownTopic {
-                    topic: name.clone(),
-                })
-            }
-            None => self.create(name, self.default_settings(name)).await,
-        }
-    }
-
-    /// How many partitions a topic has, or would have if it was created now.
-    pub(super) fn partitions_of(&self, name: &TopicName) -> Result<u32, BrokerError> {
-        match self.shared.registry.get(name) {
-            Some(topic) => Ok(topic.core().settings().partitions),
-            None if self.shared.options.create_topics == CreateTopics::Explicitly => {
-                Err(BrokerError::UnknownTopic {
-                    topic: name.clone(),
-                })
-            }
-            None => Ok(self.default_settings(name).partitions),
-        }
-    }
-
-    async fn create(
-        &self,
-        name: &TopicName,
-        settings: TopicSettings,
-    ) -> Result<Arc<Topic>, BrokerError> {
-        self.check_serving()?;
-        self.check_room(1)?;
-        let incarnation = Incarnation(fastrand::u64(..));
-        let topic = self
-            .shared
-            .committer
-            .create_topic(name.clone(), settings, incarnation)
-            .await?;
-        tracing::info!(topic = %name, partitions = topic.core().settings().partitions, "created a topic");
-        Ok(topic)
-    }
-
-    /// Whether `new` more topics may be created.
-    pub(super) fn check_room(&self, new: usize) -> Result<(), BrokerError> {
-        let max_topics = self.shared.options.max_topics;
-        match self.shared.registry.len() + new > max_topics {
-            true => Err(BrokerError::TooManyTopics { max_topics }),
-            false => Ok(()),
-        }
-    }
-
-    /// The host's samples are many and short-lived; everything else is kept for a week.
-    fn default_settings(&self, name: &TopicName) -> TopicSettings {
-        let defaults = self.shared.options.topic_defaults.clone();
-        if !name.as_str().starts_with("host.") {
-            return defaults;
-        }
-        TopicSettings {
-            retention_age: DurationText(Duration::from_secs(24 * 3600)),
-            retention_bytes: ByteCount(2 << 30),
-            ..defaults
-        }
+        self.shared.topics.get_or_create(name).await
     }
 
     /// Creates a topic, or changes the settings of an existing one. Returns it, and whether it is
@@ -104,8 +31,8 @@ impl Broker {
     ) -> Result<(TopicInfo, bool), BrokerError> {
         self.check_serving()?;
         let Some(existing) = self.shared.registry.get(name) else {
-            let settings = self.default_settings(name).with(change)?;
-            let topic = self.create(name, settings).await?;
+            let settings = self.shared.topics.default_settings(name).with(change)?;
+            let topic = self.shared.topics.create(name, settings).await?;
             return Ok((describe(&topic), true));
         };
         let before = existing.core().settings();

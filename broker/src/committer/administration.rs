@@ -50,10 +50,11 @@ impl Thread {
             Request::CreateGroup {
                 topic,
                 group,
+                settings,
                 starts,
                 reply,
             } => {
-                let _gone = reply.send(self.create_group(&topic, &group, &starts));
+                let _gone = reply.send(self.create_group(&topic, &group, &settings, &starts));
             }
             Request::DeleteGroup {
                 topic,
@@ -83,7 +84,8 @@ impl Thread {
             .start
             .store
             .create_topic(name, settings, incarnation, now)?;
-        Ok(self.register(files))
+        let (topic, _no_groups) = self.register(files);
+        Ok(topic)
     }
 
     /// Refuses a topic that was deleted while its request waited: the store goes by name, and the
@@ -127,6 +129,7 @@ impl Thread {
         &mut self,
         topic: &Topic,
         group: &GroupName,
+        settings: &GroupSettings,
         starts: &[Offset],
     ) -> Result<(), BrokerError> {
         self.check_current(topic)?;
@@ -134,10 +137,9 @@ impl Thread {
             return Ok(());
         }
         let incarnation = Incarnation(fastrand::u64(..));
-        let settings = GroupSettings::default();
         let name = topic.core().name();
         let store = &mut self.start.store;
-        let progress = store.create_group(name, group, incarnation, &settings, starts)?;
+        let progress = store.create_group(name, group, incarnation, settings, starts)?;
         self.open_group(topic, progress);
         Ok(())
     }
@@ -151,7 +153,20 @@ impl Thread {
             .map_err(Into::into)
     }
 
-    pub(super) fn register(&self, files: TopicFiles) -> Arc<Topic> {
+    /// All topics first: a group may find at once that it has a dead letter to move.
+    pub(super) fn register_all(&self, topics: Vec<TopicFiles>) {
+        let registered: Vec<_> = topics
+            .into_iter()
+            .map(|files| self.register(files))
+            .collect();
+        for (topic, groups) in registered {
+            groups
+                .into_iter()
+                .for_each(|group| self.open_group(&topic, group));
+        }
+    }
+
+    fn register(&self, files: TopicFiles) -> (Arc<Topic>, Vec<GroupProgress>) {
         let core = TopicCore::new(
             files.name,
             files.incarnation,
@@ -159,19 +174,17 @@ impl Thread {
             files.partitions,
         );
         let topic = Arc::new(Topic::new(Arc::new(core), self.start.stop.child_token()));
-        files
-            .groups
-            .into_iter()
-            .for_each(|group| self.open_group(&topic, group));
         self.start.registry.insert(topic.clone());
-        topic
+        (topic, files.groups)
     }
 
     fn open_group(&self, topic: &Topic, progress: GroupProgress) {
         let stop = topic.closed().child_token();
         let (client, task) = GroupTask::open(Start {
             topic: topic.core().clone(),
+            topics: self.topics.clone(),
             progress,
+            bounds: self.start.group_bounds,
             broker_start: self.identity.broker_start,
             committer: self.committer.clone(),
             clock: self.start.clock.clone(),

@@ -7,7 +7,7 @@ use crate::topic::{Topic, TopicCore};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use weir_commitlog::{Appended, Operation, Outcome, Trimmed};
-use weir_types::{GroupName, Incarnation, Offset, TopicName, TopicSettings};
+use weir_types::{GroupName, GroupSettings, Incarnation, Offset, TopicName, TopicSettings};
 
 /// Resolves when what was submitted is durable, or was not stored.
 #[derive(Debug)]
@@ -110,11 +110,13 @@ impl Committer {
         &self,
         topic: Arc<Topic>,
         group: GroupName,
+        settings: GroupSettings,
         starts: Vec<Offset>,
     ) -> Result<(), BrokerError> {
         self.ask(|reply| Request::CreateGroup {
             topic,
             group,
+            settings,
             starts,
             reply,
         })

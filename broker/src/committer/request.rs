@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use weir_commitlog::{Checkpoint, Operation, Outcome, StorageError, Trimmed};
-use weir_types::{GroupName, Incarnation, Offset, TopicName, TopicSettings};
+use weir_types::{GroupName, GroupSettings, Incarnation, Offset, TopicName, TopicSettings};
 
 /// The closed list of what the committer does.
 pub(super) enum Request {
@@ -40,6 +40,7 @@ pub(super) enum Request {
     CreateGroup {
         topic: Arc<Topic>,
         group: GroupName,
+        settings: GroupSettings,
         starts: Vec<Offset>,
         reply: oneshot::Sender<Result<(), BrokerError>>,
     },

@@ -6,7 +6,9 @@ use super::queue;
 use super::request::{CommitRequest, Request};
 use super::{Committer, CommitterStart};
 use crate::metrics::CommitMetrics;
+use crate::topics::Topics;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Instant;
 use weir_commitlog::{Checkpoint, NodeIdentity, Outcome, StorageError};
 
@@ -17,6 +19,8 @@ pub(super) struct Thread {
     pub(super) start: CommitterStart,
     /// For the groups that it opens.
     pub(super) committer: Committer,
+    /// For their dead letters.
+    pub(super) topics: Arc<Topics>,
     pub(super) identity: NodeIdentity,
     pub(super) metrics: CommitMetrics,
     pub(super) checkpointer: Checkpointer,

@@ -2,19 +2,20 @@
 
 use super::delivery::Leased;
 use super::task::{SettleReply, TakeReply};
+use super::unfinished::Holder;
 use crate::broker::BrokerError;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use weir_commitlog::StoredLine;
 use weir_protocol::Receipt;
 use weir_protocol::shapes::{GroupInfo, ReceiptStatus};
-use weir_types::{GroupName, Offset};
+use weir_types::{GroupName, GroupSettings, MemberName, Offset, OffsetRange, PartitionId};
 
 /// Requests that may wait in front of a group; beyond, callers wait for room.
 const MAILBOX_REQUESTS: usize = 256;
 
 /// What a consumer asks for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct LeaseRequest {
     pub(crate) max_messages: usize,
     pub(crate) max_bytes: usize,
@@ -22,20 +23,51 @@ pub(crate) struct LeaseRequest {
     pub(crate) wait: Duration,
     /// Length of the lease; the topic's when `None`.
     pub(crate) visibility_timeout: Option<Duration>,
+    pub(crate) consumer: Consumer,
+}
+
+/// Who asks.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Consumer {
+    /// Someone who did not say.
+    #[default]
+    Anonymous,
+    /// A member of the group, which joins by asking.
+    Member(MemberName),
+    /// An open stream, which holds so many messages at most.
+    Stream { holder: Holder, max_in_flight: u32 },
 }
 
 /// What is to happen to leased messages.
 #[derive(Clone, Debug)]
-pub(crate) enum ReceiptAction {
+pub enum ReceiptAction {
+    /// They are finished.
     Ack,
+    /// Deliver them again.
     Nack {
-        delay: Duration,
+        /// How long they wait; as the group's backoff says when `None`.
+        delay: Option<Duration>,
+        /// Why, for people.
         reason: Option<String>,
     },
+    /// Keep them longer.
     Extend {
+        /// From now; the topic's when `None`.
         visibility_timeout: Option<Duration>,
     },
 }
+
+/// What maintenance wants to know of a group.
+#[derive(Debug)]
+pub(crate) struct Upkeep {
+    /// The committed offset of each partition: retention by age stops there.
+    pub(crate) floors: Vec<Offset>,
+    /// Whether nobody has used the group for as long as it was to be kept.
+    pub(crate) has_expired: bool,
+}
+
+/// Where to go on, for each partition that is to move.
+pub(crate) type SeekTargets = Vec<(PartitionId, Offset)>;
 
 /// The closed list of what a group's task does.
 #[derive(Debug)]
@@ -52,17 +84,47 @@ pub(super) enum GroupRequest {
         action: ReceiptAction,
         reply: SettleReply,
     },
+    Join {
+        member: Option<MemberName>,
+        /// Dropped when the stream is over.
+        closed: oneshot::Receiver<()>,
+        reply: oneshot::Sender<Result<Holder, BrokerError>>,
+    },
+    Seek {
+        targets: SeekTargets,
+        reply: oneshot::Sender<Result<(), BrokerError>>,
+    },
+    Alter {
+        settings: GroupSettings,
+        reply: oneshot::Sender<Result<(), BrokerError>>,
+    },
+    Finish {
+        partition: PartitionId,
+        finished: Vec<OffsetRange>,
+        reply: oneshot::Sender<Result<(), BrokerError>>,
+    },
+    Finished {
+        partition: PartitionId,
+        offsets: Vec<Offset>,
+        reply: oneshot::Sender<Vec<bool>>,
+    },
     Describe {
         reply: oneshot::Sender<GroupInfo>,
     },
-    Floors {
-        reply: oneshot::Sender<Vec<Offset>>,
+    Settings {
+        reply: oneshot::Sender<GroupSettings>,
+    },
+    Upkeep {
+        reply: oneshot::Sender<Upkeep>,
     },
 }
 
 /// The group's task is gone: the group or its topic was deleted, or the broker stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct GroupClosed;
+
+/// What it is like to be answered by a group that may refuse.
+type Answered<T> = Result<Result<T, BrokerError>, GroupClosed>;
 
 /// A handle of a group. Cheap to clone; all methods are cancel-safe: what was leased for a caller
 /// that went away is given back.
@@ -83,18 +145,13 @@ impl GroupClient {
     }
 
     /// Leases up to `max_messages`; waits for a first one as long as the request says.
-    pub(crate) async fn lease(
-        &self,
-        request: LeaseRequest,
-    ) -> Result<Result<Leased, BrokerError>, GroupClosed> {
+    pub(crate) async fn lease(&self, request: LeaseRequest) -> Answered<Leased> {
         self.ask(|reply| GroupRequest::Lease { request, reply })
             .await
     }
 
     /// Hands out the next message and finishes it, durably; `None` when there is none.
-    pub(crate) async fn take(
-        &self,
-    ) -> Result<Result<Option<StoredLine>, BrokerError>, GroupClosed> {
+    pub(crate) async fn take(&self) -> Answered<Option<StoredLine>> {
         self.ask(|reply| GroupRequest::Take { reply }).await
     }
 
@@ -103,10 +160,66 @@ impl GroupClient {
         &self,
         receipts: Vec<Receipt>,
         action: ReceiptAction,
-    ) -> Result<Result<Vec<ReceiptStatus>, BrokerError>, GroupClosed> {
+    ) -> Answered<Vec<ReceiptStatus>> {
         self.ask(|reply| GroupRequest::Receipts {
             receipts,
             action,
+            reply,
+        })
+        .await
+    }
+
+    /// Opens a stream: what it holds is given back as soon as the returned value is dropped.
+    pub(crate) async fn join(&self, member: Option<MemberName>) -> Answered<OpenStream> {
+        let (open, closed) = oneshot::channel();
+        let joined = self
+            .ask(|reply| GroupRequest::Join {
+                member,
+                closed,
+                reply,
+            })
+            .await?;
+        Ok(joined.map(|holder| OpenStream {
+            holder,
+            _open: open,
+        }))
+    }
+
+    /// Goes on from other offsets; all leases of these partitions are void.
+    pub(crate) async fn seek(&self, targets: SeekTargets) -> Answered<()> {
+        self.ask(|reply| GroupRequest::Seek { targets, reply })
+            .await
+    }
+
+    /// Changes what was chosen for the group.
+    pub(crate) async fn alter(&self, settings: GroupSettings) -> Answered<()> {
+        self.ask(|reply| GroupRequest::Alter { settings, reply })
+            .await
+    }
+
+    /// Finishes records without a lease, durably.
+    pub(crate) async fn finish(
+        &self,
+        partition: PartitionId,
+        finished: Vec<OffsetRange>,
+    ) -> Answered<()> {
+        self.ask(|reply| GroupRequest::Finish {
+            partition,
+            finished,
+            reply,
+        })
+        .await
+    }
+
+    /// Which of these records the group is done with.
+    pub(crate) async fn finished(
+        &self,
+        partition: PartitionId,
+        offsets: Vec<Offset>,
+    ) -> Result<Vec<bool>, GroupClosed> {
+        self.ask(|reply| GroupRequest::Finished {
+            partition,
+            offsets,
             reply,
         })
         .await
@@ -117,9 +230,14 @@ impl GroupClient {
         self.ask(|reply| GroupRequest::Describe { reply }).await
     }
 
-    /// The committed offset of each partition: retention by age stops there.
-    pub(crate) async fn floors(&self) -> Result<Vec<Offset>, GroupClosed> {
-        self.ask(|reply| GroupRequest::Floors { reply }).await
+    /// What was chosen for the group.
+    pub(crate) async fn settings(&self) -> Result<GroupSettings, GroupClosed> {
+        self.ask(|reply| GroupRequest::Settings { reply }).await
+    }
+
+    /// What maintenance wants to know.
+    pub(crate) async fn upkeep(&self) -> Result<Upkeep, GroupClosed> {
+        self.ask(|reply| GroupRequest::Upkeep { reply }).await
     }
 
     async fn ask<T>(
@@ -132,5 +250,18 @@ impl GroupClient {
             .await
             .map_err(|_| GroupClosed)?;
         answer.await.map_err(|_| GroupClosed)
+    }
+}
+
+/// A stream that is open as long as this lives.
+#[derive(Debug)]
+pub(crate) struct OpenStream {
+    holder: Holder,
+    _open: oneshot::Sender<()>,
+}
+
+impl OpenStream {
+    pub(crate) fn holder(&self) -> Holder {
+        self.holder
     }
 }

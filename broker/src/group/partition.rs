@@ -1,31 +1,56 @@
-//! One partition of a group: which records are fresh, leased, returned or finished. Pure: no I/O,
-//! `now` is an argument, every change that must survive is returned as a journal entry.
+//! One partition of a group: which records are fresh, held back, leased, waiting or finished. Pure:
+//! no I/O, `now` and randomness are arguments, every change that must survive is returned as a
+//! journal entry.
+//!
+//! ```text
+//!  finished … | unfinished and finished mixed … | not read yet, but for a few known ones … | end
+//!             ^ committed offset                ^ next fresh offset
+//! ```
+//!
+//! A record below `next_fresh` is finished unless it is in `unfinished`. Records above it were not
+//! looked at since the broker started or the group was moved; what is known of them from the journal,
+//! or from acks of an earlier start, waits in the `ahead` members until reading arrives there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use super::unfinished::{Active, Holder, KeyHash, Phase, Unfinished};
+use std::collections::BTreeMap;
 use std::time::Duration;
-use weir_commitlog::{JournalEntry, Progress, Returned};
+use weir_commitlog::{DeadLetterIntent, JournalEntry, Progress, Returned};
 use weir_protocol::shapes::ReceiptStatus;
-use weir_types::{Offset, OffsetRange, Timestamp};
+use weir_types::{GroupOrdering, Offset, OffsetRange, OffsetSet, RetryBackoff, Timestamp};
 
-/// Every record below the high watermark is in exactly one state: finished, leased, returned
-/// (waiting for its next delivery), or fresh (never delivered since the broker started).
-#[derive(Clone, Debug, Default)]
-pub(crate) struct PartitionState {
-    progress: Progress,
-    /// Everything at or above is fresh unless finished or returned before the broker started.
-    next_fresh: Offset,
-    leases: BTreeMap<Offset, Lease>,
-    expiries: BTreeSet<(Timestamp, Offset)>,
-    available: BTreeSet<(Timestamp, Offset)>,
-    redelivered: u64,
-    lost_records: u64,
+/// What applies to every message of the group.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub(crate) ordering: GroupOrdering,
+    /// After so many deliveries a message moves to the dead-letter topic.
+    pub(crate) max_deliveries: u32,
+    /// `false` in a group that reads dead letters: it keeps trying.
+    pub(crate) moves_dead_letters: bool,
+    pub(crate) retry_backoff: RetryBackoff,
+    /// Messages that may be held back behind others.
+    pub(crate) max_held_back: usize,
+    /// Messages that may be leased or wait for their next delivery.
+    pub(crate) max_active: usize,
 }
 
-/// Who holds a record, and how long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Lease {
-    attempt: u32,
-    expires_at: Timestamp,
+/// How long a message waits at least that was delivered as often as is allowed, and cannot move to a
+/// dead-letter topic.
+const LEAST_LAST_RESORT: Duration = Duration::from_secs(30);
+
+impl Rules {
+    fn is_exhausted(&self, attempts: u32) -> bool {
+        self.moves_dead_letters && attempts >= self.max_deliveries
+    }
+
+    /// How long a message waits whose delivery number `attempts` ended, if its consumer asked for
+    /// `asked`.
+    fn retry_delay(&self, attempts: u32, asked: Option<Duration>, random: u64) -> Duration {
+        let delay = asked.unwrap_or_else(|| self.retry_backoff.delay(attempts, random));
+        match attempts < self.max_deliveries {
+            true => delay,
+            false => delay.max(self.retry_backoff.cap()).max(LEAST_LAST_RESORT),
+        }
+    }
 }
 
 /// What a consumer says it holds.
@@ -37,273 +62,536 @@ pub(crate) struct LeaseToken {
     pub(crate) current_start: bool,
 }
 
-/// A lease that was granted.
+/// How a lease is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Granted {
-    pub(crate) attempt: u32,
-    pub(crate) expires_at: Timestamp,
+pub(crate) struct Terms {
+    pub(crate) until: Timestamp,
+    pub(crate) holder: Holder,
+}
+
+/// A message that was delivered as often as is allowed, or whose move to the dead-letter topic was
+/// begun before the broker started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Exhausted {
+    pub(crate) offset: Offset,
+    pub(crate) attempts: u32,
+    /// Why its last delivery ended.
+    pub(crate) reason: Option<Box<str>>,
+    /// What the journal says of a move that was begun.
+    pub(crate) intent: Option<DeadLetterIntent>,
+}
+
+/// How a message was given back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NackTerms<'a> {
+    /// Asked for by the consumer; the group's backoff when `None`.
+    pub(crate) delay: Option<Duration>,
+    pub(crate) reason: Option<&'a str>,
+    pub(crate) now: Timestamp,
+    pub(crate) random: u64,
+}
+
+/// Totals since the broker started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// Deliveries beyond a message's first.
+    pub(crate) redelivered: u64,
+    /// Messages that moved to the dead-letter topic.
+    pub(crate) dead_lettered: u64,
+    /// Messages whose time to live was over.
+    pub(crate) expired: u64,
+    /// Unfinished records that were gone: trimmed, purged or damaged.
+    pub(crate) lost_records: u64,
+}
+
+/// The state of one partition of a group.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PartitionState {
+    next_fresh: Offset,
+    unfinished: Unfinished,
+    finished_ahead: OffsetSet,
+    /// Deliveries of before, of records that were not read yet or are held back.
+    returned_ahead: BTreeMap<Offset, Returned>,
+    /// Records that were not read yet and are on their way to the dead-letter topic.
+    moving_ahead: BTreeMap<Offset, u32>,
+    /// Records that were not read yet or are held back, and whose late ack is on its way to the disk.
+    finishing_ahead: BTreeMap<Offset, ()>,
+    exhausted: Vec<Exhausted>,
+    /// Finished without a consumer, and not in the journal yet.
+    passed: Vec<OffsetRange>,
+    totals: Totals,
 }
 
 impl PartitionState {
     /// Continues where the journal ends; leases of before are over.
-    pub(crate) fn new(progress: Progress) -> Self {
-        let available = progress
-            .returned
-            .values()
-            .map(|r| (r.available_at, r.offset))
-            .collect();
-        Self {
+    pub(crate) fn new(progress: Progress, rules: &Rules) -> Self {
+        let mut state = Self {
             next_fresh: progress.committed,
-            progress,
-            available,
+            finished_ahead: progress.finished,
             ..Self::default()
+        };
+        for (offset, returned) in progress.returned {
+            if rules.is_exhausted(returned.attempts) && !progress.dead_letters.contains_key(&offset)
+            {
+                state.exhaust(returned);
+            } else {
+                state.returned_ahead.insert(offset, returned);
+            }
         }
+        for (offset, intent) in progress.dead_letters {
+            state.moving_ahead.insert(offset, intent.attempts);
+            state.returned_ahead.remove(&offset);
+            state.exhausted.push(Exhausted {
+                offset,
+                attempts: intent.attempts,
+                reason: intent.reason.clone(),
+                intent: Some(intent),
+            });
+        }
+        state.settle();
+        state
+    }
+
+    /// Counts on from `totals`.
+    pub(crate) fn with_totals(self, totals: Totals) -> Self {
+        Self { totals, ..self }
+    }
+
+    /// Notes a message, not read yet, that must move.
+    fn exhaust(&mut self, returned: Returned) {
+        self.moving_ahead.insert(returned.offset, returned.attempts);
+        self.exhausted.push(Exhausted {
+            offset: returned.offset,
+            attempts: returned.attempts,
+            reason: returned.reason,
+            intent: None,
+        });
     }
 
     /// All below are finished.
     pub(crate) fn committed_offset(&self) -> Offset {
-        self.progress.committed
+        self.unfinished.first().unwrap_or(self.next_fresh)
     }
 
     /// Messages under a lease.
     pub(crate) fn in_flight(&self) -> u64 {
-        self.leases.len() as u64
+        self.unfinished.leased() as u64
     }
 
-    /// Deliveries beyond a message's first.
-    pub(crate) fn redelivered(&self) -> u64 {
-        self.redelivered
+    /// Messages under a lease of `holder`.
+    pub(crate) fn leased_by(&self, holder: Holder) -> u32 {
+        self.unfinished.leased_by(holder)
+    }
+
+    /// Messages that wait for their next delivery, and for nothing else.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.unfinished.waiting() as u64
+    }
+
+    /// Messages that wait behind an earlier one of their key.
+    pub(crate) fn held_back(&self) -> u64 {
+        self.unfinished.held_back() as u64
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        self.totals
     }
 
     /// Unfinished records below `high_watermark`.
     pub(crate) fn lag_records(&self, high_watermark: Offset) -> u64 {
-        let open = high_watermark.since(self.progress.committed);
-        open.saturating_sub(self.progress.finished.len())
+        let unread = high_watermark.since(self.next_fresh);
+        unread.saturating_sub(self.finished_ahead.len()) + self.unfinished.len()
     }
 
-    /// The first offset that was not delivered since the start.
+    /// How many records the group is done with.
+    fn finished_records(&self) -> u64 {
+        self.next_fresh.0 + self.finished_ahead.len() - self.unfinished.len()
+    }
+
+    /// Whether the group is done with a record.
+    pub(crate) fn is_finished(&self, offset: Offset) -> bool {
+        match offset < self.next_fresh {
+            true => !self.unfinished.contains(offset),
+            false => self.finished_ahead.contains(offset),
+        }
+    }
+
+    /// Where to read on.
     pub(crate) fn next_fresh(&self) -> Offset {
         self.next_fresh
     }
 
-    /// Whether a fresh read may hand this record out.
-    pub(crate) fn is_deliverable(&self, offset: Offset) -> bool {
-        offset >= self.next_fresh
-            && !self.progress.is_finished(offset)
-            && !self.progress.returned.contains_key(&offset)
+    /// Whether a bound keeps the group from reading further, until something is finished.
+    pub(crate) fn is_full(&self, rules: &Rules) -> bool {
+        self.unfinished.held_back() >= rules.max_held_back
+            || self.unfinished.active() >= rules.max_active
     }
 
-    /// Returned messages whose time has come, the longest waiting first.
-    pub(crate) fn due(&self, now: Timestamp, max: usize) -> Vec<Offset> {
-        let due = self.available.iter().take_while(|(at, _)| *at <= now);
-        due.take(max).map(|&(_, offset)| offset).collect()
+    /// Whether nothing may be handed out before all that is leased is finished or back: with order by
+    /// partition, one consumer at a time has a partition's next messages.
+    pub(crate) fn is_taken(&self, rules: &Rules) -> bool {
+        rules.ordering == GroupOrdering::Partition && self.unfinished.leased() > 0
+    }
+
+    /// Whether records that were not read yet may be handed out with those that were leased just
+    /// now.
+    pub(crate) fn may_read_on(&self, rules: &Rules) -> bool {
+        let in_turn = rules.ordering != GroupOrdering::Partition
+            || self.unfinished.active() == self.unfinished.leased();
+        in_turn && !self.is_full(rules)
+    }
+
+    /// Messages that may be delivered again, at most `max`: the longest waiting first, with order by
+    /// partition the lowest offset first.
+    pub(crate) fn due(&self, now: Timestamp, max: usize, rules: &Rules) -> Vec<Offset> {
+        if rules.ordering != GroupOrdering::Partition {
+            return self.unfinished.available(now).take(max).collect();
+        }
+        let is_due = |active: Active| active.phase == Phase::Waiting && active.at <= now;
+        self.unfinished
+            .iter()
+            .take_while(|&offset| self.unfinished.get(offset).is_some_and(is_due))
+            .take(max)
+            .collect()
     }
 
     /// When the next lease ends.
     pub(crate) fn next_expiry(&self) -> Option<Timestamp> {
-        self.expiries.first().map(|&(at, _)| at)
+        self.unfinished.first_expiry().map(|(at, _)| at)
     }
 
-    /// When the next returned message becomes available; past if it waits for a consumer.
+    /// When the next waiting message becomes available; past if it waits for a consumer.
     pub(crate) fn next_available(&self) -> Option<Timestamp> {
-        self.available.first().map(|&(at, _)| at)
+        self.unfinished.first_available()
     }
 
-    /// Fresh reading has passed everything below `offset`.
-    pub(crate) fn advance_fresh(&mut self, offset: Offset) {
-        self.next_fresh = self.next_fresh.max(offset);
-    }
-
-    /// Hands out a record that is due or deliverable.
-    pub(crate) fn grant(
+    /// Hands out the next record, unless it has to wait: behind an earlier one of its key, for its
+    /// time, or for the dead-letter topic. Returns its delivery attempt. The record is the one at
+    /// [`Self::next_fresh`]; what lies between was passed over.
+    pub(crate) fn lease_fresh(
         &mut self,
         offset: Offset,
+        key: Option<KeyHash>,
         now: Timestamp,
-        visibility_timeout: Duration,
-    ) -> Granted {
-        debug_assert!(!self.leases.contains_key(&offset), "leases never overlap");
-        debug_assert!(
-            !self.progress.is_finished(offset),
-            "finished stays finished"
-        );
-        let before = self.progress.returned.get(&offset);
-        let attempts = before.map_or(0, |returned| returned.attempts);
-        if let Some(returned) = before {
-            self.available.remove(&(returned.available_at, offset));
-        }
-        self.redelivered += u64::from(attempts > 0);
-        if before.is_none() {
-            // Not for one that came back: after a restart, fresh ones may lie before it.
-            self.next_fresh = self.next_fresh.max(offset.next());
-        }
-        let lease = Lease {
-            attempt: attempts + 1,
-            expires_at: now.plus(visibility_timeout),
+        terms: Terms,
+        rules: &Rules,
+    ) -> Option<u32> {
+        debug_assert_eq!(offset, self.next_fresh, "what lies between was passed over");
+        let key = key.filter(|_| rules.ordering == GroupOrdering::Key);
+        let is_held_back = self.unfinished.add(offset, key);
+        self.next_fresh = offset.next();
+        let attempt = match is_held_back {
+            true => None,
+            false => self.begin(offset, now, Some(terms)),
         };
-        self.expiries.insert((lease.expires_at, offset));
-        self.leases.insert(offset, lease);
-        Granted {
-            attempt: lease.attempt,
-            expires_at: lease.expires_at,
-        }
+        self.settle();
+        attempt
     }
 
-    /// Decides on finishing a message; `entry` becomes true with [`Self::apply`]. Counts also when
-    /// the lease is over, unless someone newer holds it.
+    /// Gives a message its first phase since it was read, or since it is held back no longer.
+    /// Returns the delivery attempt if it is leased.
+    fn begin(&mut self, offset: Offset, now: Timestamp, terms: Option<Terms>) -> Option<u32> {
+        if let Some(attempts) = self.moving_ahead.remove(&offset) {
+            self.unfinished.set_moving(offset, attempts);
+            return None;
+        }
+        let before = self.returned_ahead.remove(&offset);
+        let attempts = before.as_ref().map_or(0, |before| before.attempts);
+        let available_at = before.map_or(now, |before| before.available_at);
+        if self.finishing_ahead.remove(&offset).is_some() {
+            self.unfinished.wait(offset, attempts, available_at);
+            self.unfinished.settle(offset, Phase::FinishingLate);
+            return None;
+        }
+        let Some(terms) = terms.filter(|_| available_at <= now) else {
+            self.unfinished
+                .wait(offset, attempts, available_at.max(now));
+            return None;
+        };
+        Some(self.give(offset, attempts, terms))
+    }
+
+    /// Hands out a message that is due. Returns its delivery attempt.
+    pub(crate) fn lease_due(&mut self, offset: Offset, terms: Terms) -> Option<u32> {
+        let waiting = self.unfinished.get(offset)?;
+        (waiting.phase == Phase::Waiting).then(|| self.give(offset, waiting.attempts, terms))
+    }
+
+    fn give(&mut self, offset: Offset, attempts: u32, terms: Terms) -> u32 {
+        self.totals.redelivered += u64::from(attempts > 0);
+        let attempt = attempts.saturating_add(1);
+        self.unfinished
+            .lease(offset, attempt, terms.until, terms.holder);
+        attempt
+    }
+
+    /// Decides on finishing a message; `entry` becomes true with [`Self::apply`], or void with
+    /// [`Self::revert`]. Counts also when the lease is over, unless someone newer holds it.
     pub(crate) fn ack(
-        &self,
+        &mut self,
         token: LeaseToken,
         high_watermark: Offset,
         entry: &mut JournalEntry,
     ) -> ReceiptStatus {
-        if token.offset >= high_watermark {
+        let offset = token.offset;
+        if offset >= high_watermark {
             return ReceiptStatus::Unknown;
         }
-        if self.progress.is_finished(token.offset) {
+        if self.is_finished(offset) {
             return ReceiptStatus::Acked;
         }
-        if self.leases.contains_key(&token.offset) && !self.holds(token) {
-            return ReceiptStatus::LeaseExpired;
+        match self.unfinished.get(offset) {
+            // Never handed out here: nobody can have a receipt for it.
+            None if token.current_start => return ReceiptStatus::Unknown,
+            None if self.moving_ahead.contains_key(&offset) => return ReceiptStatus::LeaseExpired,
+            None => {
+                self.finishing_ahead.insert(offset, ());
+            }
+            Some(active) => match active.phase {
+                _ if token.current_start && active.attempts < token.attempt => {
+                    return ReceiptStatus::Unknown;
+                }
+                Phase::Moving | Phase::Returning => return ReceiptStatus::LeaseExpired,
+                Phase::Leased if !self.holds(token) => return ReceiptStatus::LeaseExpired,
+                Phase::Leased => self.unfinished.settle(offset, Phase::Finishing),
+                Phase::Waiting => self.unfinished.settle(offset, Phase::FinishingLate),
+                Phase::Finishing | Phase::FinishingLate => {}
+            },
         }
-        if token.current_start && self.is_deliverable(token.offset) {
-            // Never handed out here: the receipt is another group's.
-            return ReceiptStatus::Unknown;
-        }
-        let finished = OffsetRange::single(token.offset);
-        match entry.finished.last_mut() {
-            Some(last) if last.end == finished.start => last.end = finished.end,
-            _ => entry.finished.push(finished),
-        }
+        push(&mut entry.finished, OffsetRange::single(offset));
         ReceiptStatus::Acked
     }
 
-    /// Decides on giving a message back, not to be delivered again before `available_at`; `entry`
-    /// becomes true with [`Self::apply`].
+    /// Decides on giving a message back; `entry` becomes true with [`Self::apply`], or void with
+    /// [`Self::revert`].
     pub(crate) fn nack(
-        &self,
+        &mut self,
         token: LeaseToken,
-        available_at: Timestamp,
-        reason: Option<&str>,
+        terms: NackTerms<'_>,
+        rules: &Rules,
         entry: &mut JournalEntry,
     ) -> ReceiptStatus {
         if !self.holds(token) {
             return ReceiptStatus::LeaseExpired;
         }
+        let delay = rules.retry_delay(token.attempt, terms.delay, terms.random);
         entry.returned.push(Returned {
             offset: token.offset,
             attempts: token.attempt,
-            available_at,
-            reason: reason.map(Into::into),
+            available_at: terms.now.plus(delay),
+            reason: terms.reason.map(Into::into),
         });
+        self.unfinished.settle(token.offset, Phase::Returning);
         ReceiptStatus::Nacked
     }
 
-    /// Makes a journaled decision true; returns how many messages it finished. What was decided on
-    /// a lease that is over by now, and was not an ack, comes too late.
-    pub(crate) fn apply(&mut self, entry: &JournalEntry) -> u64 {
-        let before = self.progress.finished_records();
-        entry.finished.iter().for_each(|&range| self.finish(range));
-        let newly = self.progress.finished_records() - before;
+    /// Prolongs a lease to `until`.
+    pub(crate) fn extend(&mut self, token: LeaseToken, until: Timestamp) -> ReceiptStatus {
+        if !self.holds(token) {
+            return ReceiptStatus::LeaseExpired;
+        }
+        self.unfinished.extend(token.offset, until);
+        ReceiptStatus::Extended
+    }
+
+    fn holds(&self, token: LeaseToken) -> bool {
+        let held =
+            |active: Active| active.phase == Phase::Leased && active.attempts == token.attempt;
+        token.current_start && self.unfinished.get(token.offset).is_some_and(held)
+    }
+
+    /// Makes a journaled decision true; returns how many messages it finished.
+    pub(crate) fn apply(&mut self, entry: &JournalEntry, now: Timestamp, rules: &Rules) -> u64 {
+        let before = self.finished_records();
+        for &range in &entry.finished {
+            self.finish(range, now);
+        }
+        let newly = self.finished_records() - before;
         for returned in &entry.returned {
-            let lease = self.leases.get(&returned.offset);
-            if lease.is_some_and(|lease| lease.attempt == returned.attempts) {
-                self.put_back(returned.clone());
+            let active = self.unfinished.get(returned.offset);
+            if active.is_some_and(|active| active.phase == Phase::Returning) {
+                self.put_back(returned.clone(), now, rules);
             }
         }
         newly
     }
 
-    /// Prolongs a lease to `expires_at`.
-    pub(crate) fn extend(&mut self, token: LeaseToken, expires_at: Timestamp) -> ReceiptStatus {
-        if !self.holds(token) {
-            return ReceiptStatus::LeaseExpired;
+    /// A decision did not reach the disk: everything is as it was before.
+    pub(crate) fn revert(&mut self, entry: &JournalEntry) {
+        let finished = entry.finished.iter();
+        let finished = finished.flat_map(|range| (range.start.0..range.end.0).map(Offset));
+        let returned = entry.returned.iter().map(|returned| returned.offset);
+        for offset in finished.chain(returned) {
+            self.finishing_ahead.remove(&offset);
+            self.unfinished.unsettle(offset);
         }
-        if let Some(lease) = self.leases.get_mut(&token.offset) {
-            self.expiries.remove(&(lease.expires_at, token.offset));
-            lease.expires_at = expires_at;
-            self.expiries.insert((expires_at, token.offset));
+    }
+
+    /// Ends every lease whose time is over.
+    pub(crate) fn expire(
+        &mut self,
+        now: Timestamp,
+        random: &mut dyn FnMut() -> u64,
+        rules: &Rules,
+        entry: &mut JournalEntry,
+    ) {
+        while let Some((expires_at, offset)) = self.unfinished.first_expiry()
+            && expires_at <= now
+        {
+            self.end_lease(offset, "lease expired", expires_at, random(), rules, entry);
         }
-        ReceiptStatus::Extended
+    }
+
+    /// Ends every lease of a consumer that went away.
+    pub(crate) fn give_back(
+        &mut self,
+        holder: Holder,
+        now: Timestamp,
+        random: &mut dyn FnMut() -> u64,
+        rules: &Rules,
+        entry: &mut JournalEntry,
+    ) {
+        for offset in self.unfinished.held_by(holder) {
+            self.end_lease(offset, "consumer disconnected", now, random(), rules, entry);
+        }
+    }
+
+    fn end_lease(
+        &mut self,
+        offset: Offset,
+        reason: &str,
+        now: Timestamp,
+        random: u64,
+        rules: &Rules,
+        entry: &mut JournalEntry,
+    ) {
+        let attempts = self
+            .unfinished
+            .get(offset)
+            .map_or(1, |lease| lease.attempts);
+        let returned = Returned {
+            offset,
+            attempts,
+            available_at: now.plus(rules.retry_delay(attempts, None, random)),
+            reason: Some(reason.into()),
+        };
+        entry.returned.push(returned.clone());
+        self.put_back(returned, now, rules);
+    }
+
+    /// A lease ended without an ack.
+    fn put_back(&mut self, returned: Returned, now: Timestamp, rules: &Rules) {
+        let Returned {
+            offset, attempts, ..
+        } = returned;
+        if rules.is_exhausted(attempts) {
+            self.unfinished.set_moving(offset, attempts);
+            self.exhausted.push(Exhausted {
+                offset,
+                attempts,
+                reason: returned.reason,
+                intent: None,
+            });
+            return;
+        }
+        self.unfinished
+            .wait(offset, attempts, returned.available_at.max(now));
     }
 
     /// Takes back a message that never reached its consumer: the attempt does not count.
     pub(crate) fn release(&mut self, offset: Offset, now: Timestamp) {
-        let Some(lease) = self.leases.get(&offset) else {
-            return;
-        };
-        let attempts = lease.attempt - 1;
-        self.redelivered -= u64::from(attempts > 0);
-        let reason = self
-            .progress
-            .returned
-            .get(&offset)
-            .and_then(|r| r.reason.clone());
-        self.put_back(Returned {
-            offset,
-            attempts,
-            available_at: now,
-            reason,
-        });
+        let lease = self.unfinished.get(offset);
+        if let Some(lease) = lease.filter(|lease| lease.phase == Phase::Leased) {
+            let attempts = lease.attempts - 1;
+            self.totals.redelivered -= u64::from(attempts > 0);
+            self.unfinished.wait(offset, attempts, now);
+        }
     }
 
-    /// Ends every lease whose time is over; the messages are available at once.
-    pub(crate) fn expire(&mut self, now: Timestamp, entry: &mut JournalEntry) {
-        while let Some(&(expires_at, offset)) = self.expiries.first().filter(|(at, _)| *at <= now) {
-            let attempts = self.leases.get(&offset).map_or(1, |lease| lease.attempt);
-            let reason = Some("lease expired".into());
-            let returned = Returned {
-                offset,
-                attempts,
-                available_at: expires_at,
-                reason,
-            };
-            entry.returned.push(returned.clone());
-            self.put_back(returned);
-        }
+    /// Messages that have to move to the dead-letter topic; each is returned once.
+    pub(crate) fn take_exhausted(&mut self) -> Vec<Exhausted> {
+        let mut exhausted = std::mem::take(&mut self.exhausted);
+        exhausted.retain(|message| !self.is_finished(message.offset));
+        exhausted
+    }
+
+    /// A message is in the dead-letter topic, durably, and finished in the journal.
+    pub(crate) fn moved(&mut self, offset: Offset, now: Timestamp) {
+        self.totals.dead_lettered += 1;
+        self.finish(OffsetRange::single(offset), now);
     }
 
     /// Passes over offsets that no record carries any more: trimmed, damaged or never written.
-    pub(crate) fn pass_over(&mut self, missing: OffsetRange) {
-        let finished = self.progress.finished_records();
-        self.finish(missing);
-        self.lost_records += self.progress.finished_records() - finished;
+    pub(crate) fn pass_over(&mut self, missing: OffsetRange, now: Timestamp) {
+        let before = self.finished_records();
+        self.finish(missing, now);
+        self.totals.lost_records += self.finished_records() - before;
+        push(&mut self.passed, missing);
     }
 
-    /// Unfinished records that were passed over.
-    pub(crate) fn lost_records(&self) -> u64 {
-        self.lost_records
+    /// Whether a record, not read yet, is on its way to the dead-letter topic, and must not be skipped.
+    pub(crate) fn is_moving_ahead(&self, offset: Offset) -> bool {
+        self.moving_ahead.contains_key(&offset)
     }
 
-    fn holds(&self, token: LeaseToken) -> bool {
-        let lease = self.leases.get(&token.offset);
-        token.current_start && lease.is_some_and(|lease| lease.attempt == token.attempt)
+    /// Passes over a record that this group is not to have; `is_expired` if because its time to live
+    /// is over.
+    pub(crate) fn skip(&mut self, offset: Offset, is_expired: bool, now: Timestamp) {
+        self.totals.expired += u64::from(is_expired);
+        self.finish(OffsetRange::single(offset), now);
+        push(&mut self.passed, OffsetRange::single(offset));
     }
 
-    fn finish(&mut self, range: OffsetRange) {
-        while let Some((&offset, _)) = self.leases.range(range.start..range.end).next() {
-            self.end_lease(offset);
+    /// Adds what was passed over to an entry, so that the journal has no holes for ever. If it is
+    /// lost, the same is passed over again.
+    pub(crate) fn journal_passed(&mut self, entry: &mut JournalEntry) {
+        entry.finished.append(&mut self.passed);
+    }
+
+    /// Gives memory back that nobody needs at the moment.
+    pub(crate) fn shrink(&mut self) {
+        self.unfinished.shrink();
+    }
+
+    fn finish(&mut self, range: OffsetRange, now: Timestamp) {
+        if range.is_empty() {
+            return;
         }
-        let returned = self.progress.returned.range(range.start..range.end);
-        for (&offset, returned) in returned {
-            self.available.remove(&(returned.available_at, offset));
+        let (released, _) = self.unfinished.finish(range);
+        let ahead = OffsetRange {
+            start: range.start.max(self.next_fresh),
+            end: range.end.max(self.next_fresh),
+        };
+        self.finished_ahead.insert(ahead);
+        forget(&mut self.returned_ahead, range);
+        forget(&mut self.moving_ahead, range);
+        forget(&mut self.finishing_ahead, range);
+        for offset in released {
+            self.begin(offset, now, None);
         }
-        self.progress.apply(&JournalEntry {
-            finished: vec![range],
-            ..JournalEntry::default()
-        });
+        self.settle();
     }
 
-    fn put_back(&mut self, returned: Returned) {
-        self.end_lease(returned.offset);
-        self.available
-            .insert((returned.available_at, returned.offset));
-        self.progress.returned.insert(returned.offset, returned);
-    }
-
-    fn end_lease(&mut self, offset: Offset) {
-        if let Some(lease) = self.leases.remove(&offset) {
-            self.expiries.remove(&(lease.expires_at, offset));
+    /// Passes over what is known to be finished.
+    fn settle(&mut self) {
+        if let Some(range) = self.finished_ahead.range_of(self.next_fresh) {
+            self.next_fresh = range.end;
+            self.finished_ahead.remove_below(range.end);
         }
+    }
+}
+
+/// Adds a range to a list in which it mostly continues the last one.
+fn push(ranges: &mut Vec<OffsetRange>, range: OffsetRange) {
+    match ranges.last_mut() {
+        Some(last) if last.end == range.start => last.end = range.end,
+        _ => ranges.push(range),
+    }
+}
+
+fn forget<T>(ahead: &mut BTreeMap<Offset, T>, range: OffsetRange) {
+    while let Some((&offset, _)) = ahead.range(range.start..range.end).next() {
+        ahead.remove(&offset);
     }
 }
 

@@ -2,42 +2,74 @@
 
 mod describe;
 mod lease;
+mod moving;
 mod settle;
+mod waiting;
 
 pub(super) use settle::{SettleReply, TakeReply};
 
-use super::client::{GroupClient, GroupRequest, LeaseRequest};
-use super::delivery::{Delivered, Leased};
-use super::partition::PartitionState;
+use super::client::{GroupClient, GroupRequest, Upkeep};
+use super::dead_letters::{DeadLetters, Moved, dead_letter_topic};
+use super::members::Members;
+use super::partition::{PartitionState, Rules};
+use super::unfinished::Holder;
 use crate::broker::BrokerError;
 use crate::committer::{Committer, Few};
 use crate::metrics::GroupMetrics;
 use crate::topic::{Partition, TopicCore};
+use crate::topics::Topics;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use moving::Moves;
 use settle::PendingCommit;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use weir_commitlog::{GroupProgress, JournalEntry, JournalKey, Operation};
+use waiting::Waiters;
+use weir_commitlog::{GroupProgress, JournalEntry, JournalKey, Operation, StoredLine};
 use weir_service::clock::Clock;
-use weir_types::{BrokerStart, Incarnation, Offset, Timestamp};
+use weir_types::{
+    BrokerStart, GroupOrdering, GroupSettings, Incarnation, MemberName, Offset, PartitionId,
+    Timestamp, TopicSettings,
+};
 
-/// Consumers that may wait for messages at one time; beyond, they are answered at once.
-const MAX_WAITERS: usize = 4096;
 /// The clock may be turned: never sleep longer on what it said.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 /// While nothing is leased and nobody waits.
 const IDLE_SLEEP: Duration = Duration::from_secs(3600);
+/// After so much quiet the memory of the last rush is given back.
+const REST_AFTER: Duration = Duration::from_secs(1);
+
+/// What a group may hold in memory, for each partition. At a bound it reads no further until some
+/// messages are finished.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupBounds {
+    /// Messages that wait behind an earlier one of their key: 16 bytes each.
+    pub max_held_back: usize,
+    /// Messages that are leased or wait for their next delivery: 64 bytes each.
+    pub max_in_flight: usize,
+}
+
+impl Default for GroupBounds {
+    fn default() -> Self {
+        Self {
+            max_held_back: 1_000_000,
+            max_in_flight: 1_000_000,
+        }
+    }
+}
 
 /// What a group's task needs to begin.
 pub(crate) struct Start {
     pub(crate) topic: Arc<TopicCore>,
+    /// Where dead letters go.
+    pub(crate) topics: Arc<Topics>,
     pub(crate) progress: GroupProgress,
+    pub(crate) bounds: GroupBounds,
     pub(crate) broker_start: BrokerStart,
     pub(crate) committer: Committer,
     pub(crate) clock: Clock,
@@ -51,18 +83,30 @@ pub(crate) struct Start {
 pub(crate) struct GroupTask {
     topic: Arc<TopicCore>,
     partitions: Vec<GroupPartition>,
+    settings: GroupSettings,
+    bounds: GroupBounds,
+    /// The topic's settings that `rules` were made with.
+    topic_settings: Arc<TopicSettings>,
+    rules: Rules,
+    members: Members,
     /// Partition to serve first, so that a busy one does not starve the others.
     turn: usize,
-    waiters: VecDeque<Waiter>,
+    waiters: Waiters,
+    /// Whether there is more to look at than one pass of reading did.
+    behind: bool,
     broker_start: BrokerStart,
     committer: Committer,
     clock: Clock,
     metrics: GroupMetrics,
-    /// The oldest unfinished record and when it was stored, so that asking is cheap.
-    oldest: Vec<Option<(Offset, Timestamp)>>,
     client: GroupClient,
     /// What is on its way to the disk; bounded by the callers, who wait for it.
     commits: FuturesUnordered<BoxFuture<'static, (Result<(), BrokerError>, PendingCommit)>>,
+    moves: Moves,
+    /// Open streams: each yields its holder when its client is gone.
+    streams: FuturesUnordered<BoxFuture<'static, Holder>>,
+    last_stream: u64,
+    last_used: Timestamp,
+    rest_at: Option<Instant>,
     draining: CancellationToken,
     stop: CancellationToken,
 }
@@ -70,45 +114,76 @@ pub(crate) struct GroupTask {
 struct GroupPartition {
     log: Partition,
     journal: JournalKey,
-    /// Changes with a seek; receipts of before are void.
+    /// Of the group in this partition: receipts of an earlier one are void.
     incarnation: Incarnation,
     state: PartitionState,
+    ahead: ReadAhead,
+    /// The oldest unfinished record and when it was stored, so that asking is cheap.
+    oldest: Option<(Offset, Timestamp)>,
 }
 
-struct Waiter {
-    request: LeaseRequest,
-    until: Instant,
-    reply: oneshot::Sender<Result<Leased, BrokerError>>,
+/// Records that were read but not handed out yet.
+#[derive(Default)]
+struct ReadAhead {
+    lines: VecDeque<StoredLine>,
+    /// Everything below was read.
+    until: Offset,
 }
 
 impl GroupTask {
     /// A task and its handle. The caller spawns [`GroupTask::run`].
     pub(crate) fn open(start: Start) -> (GroupClient, impl Future<Output = ()>) {
-        let (client, mailbox) = GroupClient::new(start.progress.group.clone());
-        let partitions: Vec<_> = start
-            .topic
-            .partitions()
-            .iter()
-            .zip(start.progress.partitions)
-            .map(|(log, found)| GroupPartition {
+        let progress = start.progress;
+        let (client, mailbox) = GroupClient::new(progress.group);
+        let topic_settings = start.topic.settings();
+        let rules = rules(
+            &start.topic,
+            &topic_settings,
+            &progress.settings,
+            start.bounds,
+        );
+        let logs = start.topic.partitions().iter();
+        let partitions: Vec<_> = logs
+            .zip(progress.partitions)
+            .map(|(log, known)| GroupPartition {
                 log: log.clone(),
-                journal: found.journal,
-                incarnation: found.incarnation,
-                state: PartitionState::new(found.progress),
+                journal: known.journal,
+                incarnation: known.incarnation,
+                state: PartitionState::new(known.progress, &rules),
+                ahead: ReadAhead::default(),
+                oldest: None,
             })
             .collect();
+        let spread = rules.ordering == GroupOrdering::Partition;
+        let moves = Moves::new(DeadLetters {
+            topics: start.topics,
+            committer: start.committer.clone(),
+            clock: start.clock.clone(),
+            source: start.topic.clone(),
+            group: client.name().clone(),
+        });
         let task = Self {
             metrics: GroupMetrics::new(start.topic.name(), client.name()),
-            oldest: vec![None; partitions.len()],
+            members: Members::new(spread.then_some(partitions.len())),
             topic: start.topic,
             partitions,
+            settings: progress.settings,
+            bounds: start.bounds,
+            topic_settings,
+            rules,
             turn: 0,
-            waiters: VecDeque::new(),
+            waiters: Waiters::default(),
+            behind: false,
             broker_start: start.broker_start,
             committer: start.committer,
+            last_used: start.clock.now(),
             clock: start.clock,
             client: client.clone(),
             commits: FuturesUnordered::new(),
+            moves,
+            streams: FuturesUnordered::new(),
+            last_stream: 0,
+            rest_at: None,
             draining: start.draining,
             stop: start.stop,
         };
@@ -116,25 +191,34 @@ impl GroupTask {
     }
 
     /// Serves requests until told to stop; then waiting consumers get an empty answer, and what is
-    /// on its way to the disk is answered.
+    /// on its way to the disk is answered. A move to the dead-letter topic is left where it is: the
+    /// next start goes on with it.
     async fn run(mut self, mut mailbox: mpsc::Receiver<GroupRequest>) {
         let mut appended = self.topic.appended();
         let (draining, stop) = (self.draining.clone(), self.stop.clone());
+        self.start_moves();
         loop {
             let wake = self.next_wake();
+            let goes_on = self.behind && !self.waiters.is_empty();
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = draining.cancelled(), if !self.waiters.is_empty() => self.give_up_waiting(),
+                () = draining.cancelled(), if !self.waiters.is_empty() => self.waiters.give_up(),
                 Some(request) = mailbox.recv() => self.handle(request, &mut appended).await,
                 _ = appended.changed(), if !self.waiters.is_empty() => self.serve_waiters().await,
                 Some((result, pending)) = self.commits.next() => {
                     self.committed(result, pending);
                     self.serve_waiters().await;
                 }
+                Some((place, moved)) = self.moves.next() => {
+                    self.moved(place, moved);
+                    self.serve_waiters().await;
+                }
+                Some(holder) = self.streams.next() => self.stream_closed(holder).await,
+                () = std::future::ready(()), if goes_on => self.serve_waiters().await,
                 () = tokio::time::sleep_until(wake) => self.tick().await,
             }
         }
-        self.give_up_waiting();
+        self.waiters.give_up();
         while let Some((result, pending)) = self.commits.next().await {
             self.committed(result, pending);
         }
@@ -144,32 +228,144 @@ impl GroupTask {
         while mailbox.recv().await.is_some() {}
     }
 
-    fn give_up_waiting(&mut self) {
-        self.waiters.drain(..).for_each(Waiter::give_up);
-    }
-
     async fn handle(&mut self, request: GroupRequest, appended: &mut watch::Receiver<()>) {
+        self.renew_rules();
         match request {
             GroupRequest::Lease { request, reply } => {
+                self.used();
                 appended.mark_unchanged();
                 self.lease_or_wait(request, reply).await;
             }
-            GroupRequest::Take { reply } => self.take(reply).await,
+            GroupRequest::Take { reply } => {
+                self.used();
+                self.take(reply).await;
+            }
             GroupRequest::Receipts {
                 receipts,
                 action,
                 reply,
             } => {
+                self.used();
                 self.settle(&receipts, &action, reply).await;
+            }
+            GroupRequest::Join {
+                member,
+                closed,
+                reply,
+            } => {
+                self.used();
+                let joined = self.join(member);
+                if let Ok(holder) = joined {
+                    self.streams.push(Box::pin(async move {
+                        let _dropped = closed.await;
+                        holder
+                    }));
+                }
+                let _gone = reply.send(joined);
+            }
+            GroupRequest::Seek { targets, reply } => {
+                self.used();
+                self.seek(targets, reply).await;
+            }
+            GroupRequest::Alter { settings, reply } => self.alter(settings, reply).await,
+            GroupRequest::Finish {
+                partition,
+                finished,
+                reply,
+            } => {
+                self.used();
+                self.finish(partition, finished, reply).await;
+            }
+            GroupRequest::Finished {
+                partition,
+                offsets,
+                reply,
+            } => {
+                let _gone = reply.send(self.finished(partition, &offsets));
             }
             GroupRequest::Describe { reply } => {
                 let _gone = reply.send(self.describe().await);
             }
-            GroupRequest::Floors { reply } => {
-                let floors = self.partitions.iter().map(|p| p.state.committed_offset());
-                let _gone = reply.send(floors.collect());
+            GroupRequest::Settings { reply } => {
+                let _gone = reply.send(self.settings.clone());
+            }
+            GroupRequest::Upkeep { reply } => {
+                let _gone = reply.send(self.upkeep());
             }
         }
+    }
+
+    /// Somebody uses the group: it is not idle.
+    fn used(&mut self) {
+        self.last_used = self.clock.now();
+        self.rest_at = Some(Instant::now() + REST_AFTER);
+    }
+
+    /// The topic's settings may have changed.
+    fn renew_rules(&mut self) {
+        let current = self.topic.settings();
+        if !Arc::ptr_eq(&current, &self.topic_settings) {
+            self.topic_settings = current;
+            self.make_rules();
+        }
+    }
+
+    fn make_rules(&mut self) {
+        self.rules = rules(
+            &self.topic,
+            &self.topic_settings,
+            &self.settings,
+            self.bounds,
+        );
+    }
+
+    fn upkeep(&self) -> Upkeep {
+        let idle = self.clock.now().since(self.last_used);
+        let keep_for = self.settings.expires_after;
+        let floors = self.partitions.iter().map(|p| p.state.committed_offset());
+        Upkeep {
+            floors: floors.collect(),
+            has_expired: self.members.is_empty() && keep_for.is_some_and(|most| idle >= most.0),
+        }
+    }
+
+    fn join(&mut self, member: Option<MemberName>) -> Result<Holder, BrokerError> {
+        let name = match member {
+            Some(name) => name,
+            None => {
+                self.last_stream += 1;
+                let name = MemberName::parse(&format!("stream-{}", self.last_stream));
+                name.map_err(|e| BrokerError::internal(e.to_string()))?
+            }
+        };
+        let holder = self.hear(&name)?;
+        self.members.stream_opened(&name);
+        Ok(holder)
+    }
+
+    fn hear(&mut self, member: &MemberName) -> Result<Holder, BrokerError> {
+        let heard = self.members.hear(member, self.clock.now());
+        heard.ok_or(BrokerError::Overloaded {
+            retry_after: super::members::SILENCE,
+        })
+    }
+
+    /// What the stream held goes to others at once.
+    async fn stream_closed(&mut self, holder: Holder) {
+        self.members.stream_closed(holder);
+        let now = self.clock.now();
+        let mut entries = Vec::new();
+        for (index, partition) in self.partitions.iter_mut().enumerate() {
+            let mut entry = JournalEntry::default();
+            let random = &mut || fastrand::u64(..);
+            partition
+                .state
+                .give_back(holder, now, random, &self.rules, &mut entry);
+            entries.push((index, entry));
+        }
+        self.journal_unheard(entries).await;
+        self.start_moves();
+        self.serve_waiters().await;
     }
 
     /// When something happens by itself.
@@ -179,113 +375,114 @@ impl GroupTask {
         let expiries = states().filter_map(PartitionState::next_expiry);
         // What nobody waits for must not wake us, again and again, until somebody comes.
         let wanted = states().filter(|_| !self.waiters.is_empty());
-        let events = expiries.chain(wanted.filter_map(PartitionState::next_available));
+        let events = expiries
+            .chain(wanted.filter_map(PartitionState::next_available))
+            .chain(self.members.next_silence());
         let sleep = match events.min() {
             Some(at) => at.since(now).min(LONGEST_SLEEP),
             None if self.waiters.is_empty() => IDLE_SLEEP,
             None => LONGEST_SLEEP,
         };
         let by_event = Instant::now() + sleep;
-        self.waiters
-            .iter()
-            .map(|waiter| waiter.until)
-            .fold(by_event, Instant::min)
+        let others = self.waiters.next_end().into_iter().chain(self.rest_at);
+        others.fold(by_event, Instant::min)
     }
 
     async fn tick(&mut self) {
+        self.renew_rules();
+        self.members.forget_silent(self.clock.now());
+        if self.rest_at.is_some_and(|at| at <= Instant::now()) {
+            self.rest_at = None;
+            self.rest();
+        }
         self.expire_leases().await;
         self.serve_waiters().await;
     }
 
+    fn rest(&mut self) {
+        for partition in &mut self.partitions {
+            partition.ahead = ReadAhead::default();
+            partition.state.shrink();
+        }
+    }
+
     async fn expire_leases(&mut self) {
         let now = self.clock.now();
-        let mut operations = Vec::new();
-        for partition in &mut self.partitions {
+        let mut entries = Vec::new();
+        for (index, partition) in self.partitions.iter_mut().enumerate() {
             let mut entry = JournalEntry::default();
-            partition.state.expire(now, &mut entry);
+            partition.state.journal_passed(&mut entry);
+            let random = &mut || fastrand::u64(..);
+            partition.state.expire(now, random, &self.rules, &mut entry);
             if !entry.is_empty() {
-                operations.push(Operation::Journal {
-                    journal: partition.journal,
-                    entry,
-                });
+                entries.push((index, entry));
             }
         }
+        if !entries.is_empty() {
+            self.journal_unheard(entries).await;
+            self.start_moves();
+        }
+    }
+
+    /// Journals what is true already. Nobody waits for it: if it is lost, a message comes back with
+    /// one attempt less, or a gap is found again.
+    async fn journal_unheard(&mut self, entries: Vec<(usize, JournalEntry)>) {
+        let entries = entries.into_iter().filter(|(_, entry)| !entry.is_empty());
+        let operation = |(partition, entry): (usize, JournalEntry)| Operation::Journal {
+            journal: self.partitions[partition].journal,
+            entry,
+        };
+        let operations: Few<Operation> = entries.map(operation).collect();
         if !operations.is_empty() {
-            // Nobody waits for this; if it fails the message comes back with one attempt less.
-            drop(self.committer.submit(operations.into(), Few::new()).await);
+            drop(self.committer.submit(operations, Few::new()).await);
         }
     }
 
-    async fn lease_or_wait(
-        &mut self,
-        request: LeaseRequest,
-        reply: oneshot::Sender<Result<Leased, BrokerError>>,
-    ) {
-        self.expire_leases().await;
-        let result = self.lease(&request).await;
-        let wait = matches!(&result, Ok(leased) if leased.messages.is_empty())
-            && !request.wait.is_zero()
-            && !self.draining.is_cancelled()
-            && self.waiters.len() < MAX_WAITERS;
-        if wait {
-            let until = Instant::now() + request.wait;
-            self.waiters.push_back(Waiter {
-                request,
-                until,
-                reply,
-            });
-        } else {
-            self.hand_over(result, reply);
-        }
-    }
-
-    /// Serves waiting consumers in the order of their arrival, and ends the waits that ran out.
-    async fn serve_waiters(&mut self) {
-        let now = Instant::now();
-        while let Some(waiter) = self.waiters.pop_front() {
-            if waiter.reply.is_closed() {
-                continue;
+    /// Hands what was delivered too often to those who move it.
+    fn start_moves(&mut self) {
+        for (index, partition) in (0..).zip(&mut self.partitions) {
+            for message in partition.state.take_exhausted() {
+                self.moves
+                    .push(PartitionId(index), partition.incarnation, message);
             }
-            let result = self.lease(&waiter.request).await;
-            if matches!(&result, Ok(leased) if leased.messages.is_empty()) {
-                self.waiters.push_front(waiter);
-                break;
-            }
-            self.hand_over(result, waiter.reply);
         }
-        let waiters = std::mem::take(&mut self.waiters);
-        let over = |waiter: &Waiter| waiter.until <= now || waiter.reply.is_closed();
-        let (over, waiting): (Vec<_>, Vec<_>) = waiters.into_iter().partition(over);
-        self.waiters = waiting.into();
-        over.into_iter().for_each(Waiter::give_up);
+        self.moves.start(&self.partitions);
     }
 
-    /// Gives the consumer its messages, or takes them back if it went away.
-    fn hand_over(
-        &mut self,
-        result: Result<Leased, BrokerError>,
-        reply: oneshot::Sender<Result<Leased, BrokerError>>,
-    ) {
-        let delivered = result.as_ref().map_or(0, |leased| leased.messages.len());
-        match reply.send(result) {
-            Ok(()) => self.metrics.delivered(delivered),
-            Err(Ok(leased)) => leased
-                .messages
-                .iter()
-                .for_each(|message| self.release(message)),
-            Err(Err(_)) => {}
-        }
-    }
-
-    fn release(&mut self, message: &Delivered) {
+    /// A message has moved, or cannot.
+    fn moved(&mut self, place: moving::Place, moved: Moved) {
         let now = self.clock.now();
-        let partition = &mut self.partitions[message.partition.0 as usize];
-        partition.state.release(message.line.offset, now);
+        let index = place.partition.0 as usize;
+        let partition = self.partitions.get_mut(index);
+        // After a seek it is another message that has this offset in hand.
+        if let Some(partition) = partition.filter(|p| p.incarnation == place.incarnation) {
+            match moved {
+                Moved::There => partition.state.moved(place.offset, now),
+                Moved::Missing => {
+                    let gone = weir_types::OffsetRange::single(place.offset);
+                    partition.state.pass_over(gone, now);
+                }
+                Moved::Stopped => {}
+            }
+        }
+        self.moves.start(&self.partitions);
     }
 }
 
-impl Waiter {
-    fn give_up(self) {
-        let _gone = self.reply.send(Ok(Leased::default()));
+/// What applies now: the group's own choice, else the topic's.
+fn rules(
+    topic: &TopicCore,
+    of_topic: &TopicSettings,
+    of_group: &GroupSettings,
+    bounds: GroupBounds,
+) -> Rules {
+    let backoff = of_group.retry_backoff.as_ref();
+    Rules {
+        ordering: of_group.ordering,
+        max_deliveries: of_group.max_deliveries.unwrap_or(of_topic.max_deliveries),
+        moves_dead_letters: dead_letter_topic(topic.name()).is_some(),
+        retry_backoff: backoff.unwrap_or(&of_topic.retry_backoff).clone(),
+        max_held_back: bounds.max_held_back,
+        max_active: bounds.max_in_flight,
     }
 }

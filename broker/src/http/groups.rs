@@ -1,27 +1,23 @@
-//! Groups: lease, ack, nack, extend; create, show, list, delete.
+//! Groups: lease, ack, nack, extend, seek; create, change, show, list, delete.
 
 use super::answer::{Answer, ApiError, answer, empty, json, json_bytes};
-use super::query::{Query, raw_query};
+use super::fetch::read_from;
+use super::query::{Query, SHORTEST_LEASE, in_range, raw_query};
 use super::request::{group_name, json_body, json_body_or_default, new_topic_name, topic_name};
 use super::{Route, State, with};
-use crate::broker::{LeaseOptions, LeasedMessage, ReceiptRequest};
+use crate::broker::{LeaseOptions, LeasedMessage, ReadFrom, ReceiptAction};
 use bytes::Buf;
 use futures_util::Stream;
 use http::StatusCode;
 use std::time::Duration;
 use warp::Filter;
 use weir_protocol::shapes::{
-    AckRequest, ExtendRequest, GroupRequest, Groups, NackRequest, ReceiptResults,
+    AckRequest, ExtendRequest, GroupRequest, Groups, NackRequest, ReceiptResults, SeekRequest,
 };
 use weir_protocol::{LeaseFields, push_leased_message};
-use weir_service::settings;
 use weir_types::limits::MAX_RECEIPTS;
-use weir_types::{DurationText, TopicName};
+use weir_types::{DurationText, MemberName, TopicName};
 
-/// As for a topic's visibility timeout: a lease of no time would end before it is answered.
-const SHORTEST_LEASE: Duration = Duration::from_millis(1);
-/// Longest lease and longest delay of a nack.
-const MAX_DELAY: Duration = Duration::from_secs(12 * 3600);
 /// Longest reason of a nack that is kept, in bytes.
 const MAX_REASON_BYTES: usize = 1024;
 
@@ -45,6 +41,16 @@ pub(super) fn routes(state: &State) -> Route {
         .then(
             |topic: String, group: String, settle: Settle, state: State, chunks| async move {
                 answer(settle.handle(&state, &topic, &group, chunks).await)
+            },
+        );
+    let seek = group()
+        .and(warp::path!("seek"))
+        .and(warp::post())
+        .and(with(state))
+        .and(warp::body::stream())
+        .then(
+            |topic: String, group: String, state: State, chunks| async move {
+                answer(seek(&state, &topic, &group, chunks).await)
             },
         );
     let put = group()
@@ -78,6 +84,8 @@ pub(super) fn routes(state: &State) -> Route {
     lease
         .or(settle)
         .unify()
+        .or(seek)
+        .unify()
         .or(put)
         .unify()
         .or(show)
@@ -96,45 +104,38 @@ async fn lease(state: &State, topic: &str, group: &str, query: &str) -> Result<A
         max_messages: query.take_count("max")?.unwrap_or(1),
         max_bytes: query.take_max_bytes()?,
         wait: query.take_wait()?,
-        visibility_timeout: query.take("visibility_timeout", |text| {
-            settings::duration(text).and_then(|given| in_range(given, SHORTEST_LEASE))
-        })?,
+        visibility_timeout: query.take_visibility_timeout()?,
+        member: query.take("member", MemberName::parse)?,
     };
     query.finish()?;
     let messages = state.broker.lease(&topic, &group, options).await?;
     Ok(leased(&topic, &messages))
 }
 
-/// Checks how long a message is to be held, or to wait.
-fn in_range(given: Duration, least: Duration) -> Result<Duration, String> {
-    match given {
-        _ if given < least => Err(format!("allowed is at least {}", DurationText(least))),
-        _ if given > MAX_DELAY => Err(format!("allowed is at most {}", DurationText(MAX_DELAY))),
-        _ => Ok(given),
-    }
-}
-
 fn leased(topic: &TopicName, messages: &[LeasedMessage]) -> Answer {
-    let mut body = b"{\"messages\":[".to_vec();
+    let bytes = messages
+        .iter()
+        .map(|message| message.line.bytes.len() + 160);
+    let mut body = Vec::with_capacity(16 + bytes.sum::<usize>());
+    body.extend_from_slice(b"{\"messages\":[");
     for (index, message) in messages.iter().enumerate() {
         if index > 0 {
             body.push(b',');
         }
-        let lease = LeaseFields {
-            receipt: &message.receipt,
-            delivery_attempt: message.delivery_attempt,
-            lease_expires_at: message.lease_expires_at,
-        };
-        push_leased_message(
-            &mut body,
-            &lease,
-            topic,
-            message.partition,
-            &message.line.bytes,
-        );
+        push_leased(&mut body, topic, message);
     }
     body.extend_from_slice(b"]}");
     json_bytes(StatusCode::OK, body)
+}
+
+/// Appends a message as a lease delivers it.
+pub(super) fn push_leased(body: &mut Vec<u8>, topic: &TopicName, message: &LeasedMessage) {
+    let lease = LeaseFields {
+        receipt: &message.receipt,
+        delivery_attempt: message.delivery_attempt,
+        lease_expires_at: message.lease_expires_at,
+    };
+    push_leased_message(body, &lease, topic, message.partition, &message.line.bytes);
 }
 
 /// The last part of the address of an ack, a nack or an extend.
@@ -169,7 +170,7 @@ impl Settle {
         let (receipts, request) = match self {
             Self::Ack => {
                 let body: AckRequest = json_body(state, chunks).await?;
-                (body.receipts, ReceiptRequest::Ack)
+                (body.receipts, ReceiptAction::Ack)
             }
             Self::Nack => nack_request(json_body(state, chunks).await?)?,
             Self::Extend => {
@@ -179,7 +180,7 @@ impl Settle {
                     "visibility_timeout",
                     SHORTEST_LEASE,
                 )?;
-                (body.receipts, ReceiptRequest::Extend { visibility_timeout })
+                (body.receipts, ReceiptAction::Extend { visibility_timeout })
             }
         };
         if !(1..=MAX_RECEIPTS).contains(&receipts.len()) {
@@ -197,8 +198,8 @@ impl Settle {
     }
 }
 
-fn nack_request(body: NackRequest) -> Result<(Vec<String>, ReceiptRequest), ApiError> {
-    let delay = checked(body.delay, "delay", Duration::ZERO)?.unwrap_or_default();
+fn nack_request(body: NackRequest) -> Result<(Vec<String>, ReceiptAction), ApiError> {
+    let delay = checked(body.delay, "delay", Duration::ZERO)?;
     let length = body.reason.as_ref().map_or(0, String::len);
     if length > MAX_REASON_BYTES {
         let message = format!("reason has {length} bytes; at most {MAX_REASON_BYTES} are allowed");
@@ -206,7 +207,7 @@ fn nack_request(body: NackRequest) -> Result<(Vec<String>, ReceiptRequest), ApiE
     }
     Ok((
         body.receipts,
-        ReceiptRequest::Nack {
+        ReceiptAction::Nack {
             delay,
             reason: body.reason,
         },
@@ -233,10 +234,9 @@ async fn put(
 ) -> Result<Answer, ApiError> {
     let (topic, group) = (new_topic_name(topic)?, group_name(group)?);
     let request: GroupRequest = json_body_or_default(state, chunks).await?;
-    let (info, is_new) = state
-        .broker
-        .put_group(&topic, &group, request.start)
-        .await?;
+    let (start, change) = request.parts();
+    let put = state.broker.put_group(&topic, &group, start, &change);
+    let (info, is_new) = put.await?;
     Ok(json(
         if is_new {
             StatusCode::CREATED
@@ -245,6 +245,31 @@ async fn put(
         },
         &info,
     ))
+}
+
+async fn seek(
+    state: &State,
+    topic: &str,
+    group: &str,
+    chunks: impl Stream<Item = Result<impl Buf, warp::Error>>,
+) -> Result<Answer, ApiError> {
+    let (topic, group) = (topic_name(topic)?, group_name(group)?);
+    let request: SeekRequest = json_body(state, chunks).await?;
+    let to = seek_to(&request)?;
+    let seek = state.broker.seek(&topic, &group, request.partition, to);
+    Ok(json(StatusCode::OK, &seek.await?))
+}
+
+fn seek_to(request: &SeekRequest) -> Result<ReadFrom, ApiError> {
+    match (request.to.as_deref(), request.offset) {
+        (Some(to), None) => {
+            read_from(to).map_err(|e| ApiError::invalid_argument(format!("to is {to:?}: {e}")))
+        }
+        (None, Some(offset)) => Ok(ReadFrom::Offset(offset)),
+        _ => Err(ApiError::invalid_argument(
+            "say where: {\"to\":\"earliest\"}, or {\"partition\":0,\"offset\":42}",
+        )),
+    }
 }
 
 async fn show(state: &State, topic: &str, group: &str) -> Result<Answer, ApiError> {

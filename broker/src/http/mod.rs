@@ -10,18 +10,23 @@
 //! | `GET /v1/topics/{t}/messages` | `fetch` |
 //! | `GET /v1/topics/{t}/stream` | `stream` |
 //! | `/v1/topics/{t}/groups/{g}/…` | `groups` |
+//! | `GET /v1/topics/{t}/groups/{g}/stream` | `group_stream` |
+//! | `/v1/topics/{t}/dead-letters`, `/v1/topics/{t}/groups/{g}/redrive` | `dead_letters` |
 //! | `/v1/topics`, `/v1/topics/{t}`, `/v1/topics/{t}/purge` | `topics` |
 //! | `/health`, `/ready`, `/metrics`, `/` | `status` |
 //! | `/produce`, `/consume`, `/nodes` | `dialects::minimq` |
 
 mod answer;
+mod dead_letters;
 mod dialects;
 mod fetch;
+mod group_stream;
 mod groups;
 mod publish;
 mod query;
 mod request;
 mod short_cut;
+mod sse;
 mod status;
 mod stream;
 mod topics;
@@ -79,6 +84,10 @@ fn routes(state: &State) -> impl Filter<Extract = (Answer,), Error = Infallible>
         .or(dialects::minimq::routes(state))
         .unify()
         .or(stream::routes(state))
+        .unify()
+        .or(group_stream::routes(state))
+        .unify()
+        .or(dead_letters::routes(state))
         .unify()
         .or(topics::routes(state))
         .unify()

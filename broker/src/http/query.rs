@@ -6,8 +6,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use warp::Filter;
 use weir_service::settings;
-use weir_types::PartitionId;
 use weir_types::limits::{MAX_FETCH_BYTES, MAX_FETCH_RECORDS, MAX_WAIT_SECONDS};
+use weir_types::{DurationText, PartitionId};
+
+/// As for a topic's visibility timeout: a lease of no time would end before it is answered.
+pub(crate) const SHORTEST_LEASE: Duration = Duration::from_millis(1);
+/// Longest lease and longest delay of a nack.
+const MAX_DELAY: Duration = Duration::from_secs(12 * 3600);
 
 /// The parameters that no handler has taken yet.
 #[derive(Debug)]
@@ -87,6 +92,13 @@ impl Query {
         Ok(given.unwrap_or_default())
     }
 
+    /// Takes `visibility_timeout`, the length of a lease.
+    pub(crate) fn take_visibility_timeout(&mut self) -> Result<Option<Duration>, ApiError> {
+        self.take("visibility_timeout", |text| {
+            settings::duration(text).and_then(|given| in_range(given, SHORTEST_LEASE))
+        })
+    }
+
     /// Refuses whatever was not taken.
     pub(crate) fn finish(self) -> Result<(), ApiError> {
         let Some(unknown) = self.given.keys().next() else {
@@ -100,6 +112,15 @@ impl Query {
         };
         let message = format!("unknown parameter {unknown}; this address takes: {known}");
         Err(ApiError::invalid_argument(message))
+    }
+}
+
+/// Checks how long a message is to be held, or to wait.
+pub(crate) fn in_range(given: Duration, least: Duration) -> Result<Duration, String> {
+    match given {
+        _ if given < least => Err(format!("allowed is at least {}", DurationText(least))),
+        _ if given > MAX_DELAY => Err(format!("allowed is at most {}", DurationText(MAX_DELAY))),
+        _ => Ok(given),
     }
 }
 

@@ -35,7 +35,8 @@ pub(crate) fn group_name(part: &str) -> Result<GroupName, ApiError> {
     GroupName::parse(&name).map_err(|e| ApiError::invalid_argument(e.to_string()))
 }
 
-fn decode(part: &str) -> Result<Cow<'_, str>, String> {
+/// A path part without its percent-encoding.
+pub(crate) fn decode(part: &str) -> Result<Cow<'_, str>, String> {
     let decoded = percent_decode_str(part).decode_utf8();
     decoded.map_err(|_| format!("{part:?} is not percent-encoded UTF-8"))
 }

@@ -8,30 +8,22 @@ use super::answer::{Answer, ApiError, answer};
 use super::fetch::{gap, read_from};
 use super::query::{Query, raw_query};
 use super::request::topic_name;
+use super::sse::{FAREWELL, KEEP_ALIVE, QUIET, RETRY_MILLISECONDS, error_event, event_stream};
 use super::{Route, State, with};
-use crate::broker::{BrokerError, FetchRequest, Fragment, ReadFrom, StreamReader};
+use crate::broker::{FetchRequest, Fragment, ReadFrom, StreamReader};
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream;
 use http::HeaderMap;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
-use std::convert::Infallible;
 use std::io::Write;
-use std::time::Duration;
-use sync_wrapper::SyncStream;
-use warp::{Filter, Reply};
+use warp::Filter;
 use weir_protocol::shapes::Gap;
-use weir_protocol::{Cursor, ErrorBody, push_message};
+use weir_protocol::{Cursor, push_message};
 use weir_types::TopicName;
 
 const FLUSH_RECORDS: usize = 500;
 const FLUSH_BYTES: usize = 256 * 1024;
-/// Shorter than what proxies and clients take for a dead connection.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-const FAREWELL: &str = ": the stream ends here, reconnect\n\n";
-/// What a client should wait before it reconnects, in milliseconds; clients add jitter.
-const RETRY_MILLISECONDS: u32 = 1000;
 
 pub(super) fn routes(state: &State) -> Route {
     warp::path!("v1" / "topics" / String / "stream")
@@ -83,16 +75,6 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<ReadFrom>, ApiError> {
         .ok_or_else(refused)
 }
 
-fn event_stream(events: impl Stream<Item = Bytes> + Send + 'static) -> Answer {
-    use futures_util::StreamExt;
-    let body = SyncStream::new(events.map(Ok::<_, Infallible>));
-    let mut answer = warp::reply::stream(body).into_response();
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    answer
-}
-
 /// What the stream does next.
 enum Step {
     Open(StreamReader),
@@ -113,7 +95,7 @@ fn events(reader: StreamReader) -> impl Stream<Item = Bytes> + Send {
             // However much is left to read: the client comes back with its cursor.
             Step::Follow(reader) if reader.is_draining() => Some((FAREWELL.into(), Step::End)),
             Step::Follow(mut reader) => Some(match reader.next(KEEP_ALIVE).await {
-                Ok(Some(read)) if read.is_empty() => (": quiet\n\n".into(), Step::Follow(reader)),
+                Ok(Some(read)) if read.is_empty() => (QUIET.into(), Step::Follow(reader)),
                 Ok(Some(read)) => (
                     flush(reader.topic(), &read, &reader.cursor()),
                     Step::Follow(reader),
@@ -162,11 +144,4 @@ struct TopicGap<'a> {
     topic: &'a TopicName,
     #[serde(flatten)]
     gap: Gap,
-}
-
-fn error_event(error: &BrokerError) -> Bytes {
-    let body = ErrorBody::new(error.code(), error.to_string()).to_json();
-    [b"event: error\ndata: ".as_slice(), &body, b"\n\n"]
-        .concat()
-        .into()
 }

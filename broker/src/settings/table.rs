@@ -138,6 +138,20 @@ pub static SETTINGS: &[Setting] = &[
         "Segments and journals that stay open; others are opened when they are used",
     ),
     setting(
+        "max-held-back",
+        "WEIR_MAX_HELD_BACK",
+        "N",
+        "1000000",
+        "Messages that a group holds back behind others with their key, for each partition (16 bytes each); at this bound it reads no further",
+    ),
+    setting(
+        "max-in-flight",
+        "WEIR_MAX_IN_FLIGHT",
+        "N",
+        "1000000",
+        "Messages of a group that are leased or wait for their next delivery, for each partition (64 bytes each); at this bound it reads no further",
+    ),
+    setting(
         "max-payload-bytes",
         "WEIR_MAX_PAYLOAD_BYTES",
         "BYTES",

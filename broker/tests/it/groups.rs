@@ -37,6 +37,7 @@ async fn patient_lease(broker: &TestBroker) -> Result<Vec<LeasedMessage>, Broker
         max_bytes: 1024,
         wait: Duration::from_secs(60),
         visibility_timeout: None,
+        member: None,
     };
     soon(broker.core().lease(&topic, &group, options)).await
 }

@@ -127,7 +127,10 @@ async fn counters_and_lag_follow_what_happens() {
         )
         .await;
     broker.lease(topic, "g", "max=1").await;
-    assert_eq!(at("group_redelivered_messages", group).await, Some(1.0));
+    assert_eq!(
+        at("group_redelivered_messages_total", group).await,
+        Some(1.0)
+    );
     assert_eq!(at("group_lag_records", group).await, Some(2.0));
     broker
         .delete(&format!("/v1/topics/{topic}/groups/g"))

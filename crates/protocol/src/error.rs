@@ -49,6 +49,8 @@ error_codes! {
     UnknownPartition = "unknown_partition", 404;
     /// The topic has no such group.
     UnknownGroup = "unknown_group", 404;
+    /// The topic has no such dead letter.
+    UnknownDeadLetter = "unknown_dead_letter", 404;
     /// The route exists, but not with this method.
     MethodNotAllowed = "method_not_allowed", 405;
     /// The client took too long to send its request.

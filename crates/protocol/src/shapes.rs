@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 use weir_types::{
-    GroupName, Headers, Incarnation, Key, MessageId, Offset, PartitionId, Timestamp, TopicName,
-    TopicSettings,
+    DurationText, GroupName, GroupOrdering, GroupSettingsChange, Incarnation, Key, MemberName,
+    MessageId, Offset, PartitionId, RetryBackoff, Timestamp, TopicName, TopicSettings,
 };
 
 /// Answer to publishing one message.
@@ -97,7 +98,7 @@ pub struct Message {
     pub key: Option<Key>,
     /// Headers, if it has any.
     #[serde(default)]
-    pub headers: Headers,
+    pub headers: BTreeMap<String, String>,
     /// Topic that an answer goes to.
     pub reply_to: Option<String>,
     /// Until when it is of use, if that has an end.
@@ -129,7 +130,7 @@ pub struct LeasedMessage {
     pub key: Option<Key>,
     /// Headers, if it has any.
     #[serde(default)]
-    pub headers: Headers,
+    pub headers: BTreeMap<String, String>,
     /// Topic that an answer goes to.
     pub reply_to: Option<String>,
     /// Until when it is of use, if that has an end.
@@ -198,7 +199,7 @@ pub struct NackRequest {
     pub receipts: Vec<String>,
     /// How long they wait before their next delivery, such as `"5s"`; at once when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delay: Option<weir_types::DurationText>,
+    pub delay: Option<DurationText>,
     /// Why, for people; kept with the attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -212,7 +213,7 @@ pub struct ExtendRequest {
     pub receipts: Vec<String>,
     /// How long from now; the topic's when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub visibility_timeout: Option<weir_types::DurationText>,
+    pub visibility_timeout: Option<DurationText>,
 }
 
 /// What happened to one receipt.
@@ -299,36 +300,93 @@ pub enum GroupStart {
     Latest,
 }
 
-/// Body of creating a group; may be left empty.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Body of creating or changing a group; may be left empty.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct GroupRequest {
-    /// Where it begins.
-    #[serde(default)]
-    pub start: GroupStart,
+    /// Where a new group begins; an existing one stays where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<GroupStart>,
+    /// See [`GroupSettingsChange::ordering`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ordering: Option<GroupOrdering>,
+    /// See [`GroupSettingsChange::max_deliveries`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_deliveries: Option<u32>,
+    /// See [`GroupSettingsChange::retry_backoff`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_backoff: Option<RetryBackoff>,
+    /// See [`GroupSettingsChange::expires_after`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_after: Option<DurationText>,
 }
 
-/// A group: how far it is and what it has in hand.
+impl GroupRequest {
+    /// Where a new group begins, and the settings to set.
+    #[must_use]
+    pub fn parts(self) -> (GroupStart, GroupSettingsChange) {
+        let change = GroupSettingsChange {
+            ordering: self.ordering,
+            max_deliveries: self.max_deliveries,
+            retry_backoff: self.retry_backoff,
+            expires_after: self.expires_after,
+        };
+        (self.start.unwrap_or_default(), change)
+    }
+}
+
+/// A group: how far it is and what it has in hand. Totals count since the broker started.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GroupInfo {
     /// Its name.
     pub group: GroupName,
     /// The topic it reads.
     pub topic: TopicName,
+    /// Which messages wait for which.
+    pub ordering: GroupOrdering,
+    /// After so many deliveries a message moves to the dead-letter topic.
+    pub max_deliveries: u32,
+    /// How long a message waits between deliveries, unless its consumer says.
+    pub retry_backoff: RetryBackoff,
+    /// The group is deleted after being idle for so long; never when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_after: Option<DurationText>,
     /// Unfinished records.
     pub lag_records: u64,
     /// Age of the oldest unfinished record; 0 when there is none.
     pub lag_seconds: f64,
     /// Messages under a lease.
     pub in_flight: u64,
-    /// Deliveries beyond a message's first, since the broker started.
+    /// Messages that came back or were passed by their key, and wait for a consumer or their time.
+    pub waiting: u64,
+    /// Messages that wait behind an earlier one of their key.
+    pub held_back: u64,
+    /// Deliveries beyond a message's first.
     pub redelivered: u64,
-    /// Unfinished records that were gone when it came to them, since the broker started: trimmed,
-    /// purged or damaged.
+    /// Messages that moved to the dead-letter topic.
+    pub dead_lettered: u64,
+    /// Messages whose time to live was over before they were delivered.
+    pub expired: u64,
+    /// Unfinished records that were gone when it came to them: trimmed, purged or damaged.
     #[serde(default)]
     pub lost_records: u64,
+    /// Consumers that said who they are, in order of name.
+    pub members: Vec<MemberInfo>,
     /// Its place in each partition.
     pub partitions: Vec<GroupPartitionInfo>,
+}
+
+/// A consumer of a group that said who it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemberInfo {
+    /// Its name.
+    pub member: MemberName,
+    /// How long it has said nothing.
+    pub idle_seconds: f64,
+    /// Messages it has under a lease.
+    pub in_flight: u64,
+    /// Partitions that only it consumes; empty unless the group's order is by partition.
+    pub partitions: Vec<PartitionId>,
 }
 
 /// A group's place in one partition.
@@ -344,9 +402,116 @@ pub struct GroupPartitionInfo {
     pub lag_records: u64,
     /// Messages under a lease.
     pub in_flight: u64,
+    /// Messages that wait for a consumer or their time.
+    pub waiting: u64,
+    /// Messages that wait behind an earlier one of their key.
+    pub held_back: u64,
+    /// Whether so many are held back or in flight that nothing further is read until some are finished.
+    pub read_ahead_stopped: bool,
     /// Unfinished records that were gone when it came to them.
     #[serde(default)]
     pub lost_records: u64,
+    /// Who consumes it, if the group's order is by partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<MemberName>,
+}
+
+/// Body of moving a group: `to` alone, or with `partition`; or `offset` with `partition`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SeekRequest {
+    /// `earliest`, `latest`, a time (RFC 3339) or a cursor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Only this partition moves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition: Option<PartitionId>,
+    /// The next offset to deliver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<Offset>,
+}
+
+/// Body of moving dead letters back; what is absent does not restrict.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RedriveRequest {
+    /// Ids of dead letters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ids: Option<Vec<MessageId>>,
+    /// Those whose last reason contains this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Those with this key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<Key>,
+    /// Dead letters to look at in this step, 1 to 10,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Where to go on: the `next` of the step before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+}
+
+/// Answer to moving dead letters back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Redriven {
+    /// Dead letters that were moved back.
+    pub redriven: usize,
+    /// Records of the dead-letter topic that were looked at.
+    pub examined: usize,
+    /// Where the next step goes on; absent when all were looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A message that was delivered as often as its group allows, and where it came from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// `<group>/<topic>/<partition>/<offset>` of where it came from.
+    pub id: MessageId,
+    /// The dead-letter topic.
+    pub topic: TopicName,
+    /// Its partition there.
+    pub partition: PartitionId,
+    /// Its place there.
+    pub offset: Offset,
+    /// When it was moved there.
+    pub timestamp: Timestamp,
+    /// The topic it was published to.
+    pub source_topic: TopicName,
+    /// Its partition there.
+    pub source_partition: PartitionId,
+    /// Its place there.
+    pub source_offset: Offset,
+    /// Its id there.
+    pub source_id: MessageId,
+    /// When it was stored there.
+    pub source_timestamp: Timestamp,
+    /// The group that could not finish it.
+    pub group: GroupName,
+    /// How often it was delivered.
+    pub attempts: u32,
+    /// Why the last delivery ended, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Its key, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Key>,
+    /// The producer's headers, if there are any.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// The producer's JSON, unparsed.
+    pub payload: Box<RawValue>,
+}
+
+/// Answer to listing dead letters.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeadLetters {
+    /// Those that were not moved back, in order within each partition.
+    pub dead_letters: Vec<DeadLetter>,
+    /// Where the next page begins; absent when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// Answer to listing groups.

@@ -2,6 +2,7 @@ use crate::invalid_settings::{InvalidSettings, duration_within, within};
 use crate::topic_settings::{AGE, MAX_DELIVERIES};
 use crate::{DurationText, RetryBackoff};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Which messages of a group wait for which.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,8 +13,19 @@ pub enum GroupOrdering {
     /// A message with a key waits until all earlier ones with that key are finished.
     #[default]
     Key,
-    /// A message waits until all earlier ones of its partition are finished.
+    /// A partition's messages go to one member of the group, in order; the next of them are leased when
+    /// all that were leased before are finished or back.
     Partition,
+}
+
+impl fmt::Display for GroupOrdering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Key => "key",
+            Self::Partition => "partition",
+        })
+    }
 }
 
 /// What was chosen for one group; `None` is the topic's.

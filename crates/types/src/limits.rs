@@ -7,6 +7,8 @@ pub const MAX_TOPIC_NAME_CHARS: usize = 200;
 pub const MAX_DERIVED_TOPIC_NAME_CHARS: usize = 240;
 /// Longest group name in bytes of UTF-8: percent-encoded it must still be a legal file name.
 pub const MAX_GROUP_NAME_BYTES: usize = 80;
+/// Longest name of a group's member in bytes of UTF-8.
+pub const MAX_MEMBER_NAME_BYTES: usize = 80;
 /// Longest key in bytes of UTF-8.
 pub const MAX_KEY_BYTES: usize = 256;
 /// Longest message id in bytes of UTF-8.

@@ -93,6 +93,13 @@ impl Headers {
         Ok(Self(headers))
     }
 
+    /// Headers of a record that the broker writes itself: what it adds comes on top of what the
+    /// producer was allowed.
+    #[must_use]
+    pub const fn of_broker(headers: BTreeMap<String, String>) -> Self {
+        Self(headers)
+    }
+
     /// Whether there are none; such headers are not stored.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -83,18 +83,23 @@ impl OffsetRange {
 pub struct PartitionId(pub u32);
 
 impl PartitionId {
-    /// The partition of `partitions` that a key (or, without one, an id) belongs to: FNV-1a with
-    /// 64 bits over its UTF-8, modulo the number of partitions. Never changes.
-    ///
-    /// Source of the hash: <http://www.isthe.com/chongo/tech/comp/fnv/> (offset basis
-    /// 0xcbf29ce484222325, prime 0x100000001b3).
+    /// The partition of `partitions` that a key (or, without one, an id) belongs to: its
+    /// [`stable_hash`] modulo the number of partitions. Never changes.
     #[must_use]
     pub fn of_text(text: &str, partitions: u32) -> Self {
-        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, step);
         // The remainder is below a u32.
-        Self(u32::try_from(hash % u64::from(partitions.max(1))).unwrap_or_default())
+        Self(u32::try_from(stable_hash(text) % u64::from(partitions.max(1))).unwrap_or_default())
     }
+}
+
+/// FNV-1a with 64 bits over the text's UTF-8. Never changes.
+///
+/// Source: <http://www.isthe.com/chongo/tech/comp/fnv/> (offset basis 0xcbf29ce484222325, prime
+/// 0x100000001b3).
+#[must_use]
+pub fn stable_hash(text: &str) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 impl fmt::Display for PartitionId {

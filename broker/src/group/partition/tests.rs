@@ -1,77 +1,31 @@
+//! What the state decides, one behaviour a test; `simulation` plays whole lives.
+
+mod rig;
+mod simulation;
+
 use super::*;
-use proptest::prelude::*;
-use std::collections::HashMap;
-
-const VISIBILITY: Duration = Duration::from_secs(30);
-const HIGH_WATERMARK: Offset = Offset(10);
-
-fn at(seconds: u64) -> Timestamp {
-    Timestamp(seconds * 1000)
-}
-
-fn token(offset: u64, attempt: u32) -> LeaseToken {
-    LeaseToken {
-        offset: Offset(offset),
-        attempt,
-        current_start: true,
-    }
-}
-
-fn leased(offsets: &[u64]) -> PartitionState {
-    let mut state = PartitionState::default();
-    for &offset in offsets {
-        state.grant(Offset(offset), at(0), VISIBILITY);
-    }
-    state
-}
-
-fn ack(state: &mut PartitionState, token: LeaseToken) -> ReceiptStatus {
-    let mut entry = JournalEntry::default();
-    let status = state.ack(token, HIGH_WATERMARK, &mut entry);
-    state.apply(&entry);
-    status
-}
+use rig::{Rig, at, keyed, plain, token};
+use weir_types::GroupOrdering::{Key, None as Unordered, Partition};
 
 #[test]
 fn acks_in_any_order_move_the_committed_offset() {
-    let mut state = leased(&[0, 1, 2]);
-    assert_eq!(ack(&mut state, token(2, 1)), ReceiptStatus::Acked);
-    assert_eq!(
-        (state.committed_offset(), state.lag_records(HIGH_WATERMARK)),
-        (Offset(0), 9)
-    );
-    assert_eq!(ack(&mut state, token(0, 1)), ReceiptStatus::Acked);
-    assert_eq!(ack(&mut state, token(1, 1)), ReceiptStatus::Acked);
-    assert_eq!(
-        (state.committed_offset(), state.lag_records(HIGH_WATERMARK)),
-        (Offset(3), 7)
-    );
-    assert_eq!(state.in_flight(), 0);
-}
-
-#[test]
-fn after_a_restart_a_returned_message_does_not_hide_fresh_ones_before_it() {
-    let mut before = leased(&[0, 1]);
-    let mut entry = JournalEntry::default();
-    before.nack(token(1, 1), at(0), None, &mut entry);
-    before.apply(&entry);
-    let mut journal = Progress::default();
-    journal.apply(&entry);
-
-    let mut state = PartitionState::new(journal);
-    assert_eq!(state.due(at(0), 1), [Offset(1)]);
-    state.grant(Offset(1), at(0), VISIBILITY);
-    assert_eq!(state.next_fresh(), Offset(0));
-    assert!(state.is_deliverable(Offset(0)));
-    assert!(!state.is_deliverable(Offset(1)));
+    let mut rig = Rig::with(plain(10), Unordered);
+    assert_eq!(rig.lease(3), [(0, 1), (1, 1), (2, 1)]);
+    assert_eq!(rig.ack(2, 1), ReceiptStatus::Acked);
+    assert_eq!(rig.place(), (0, 9));
+    assert_eq!(rig.ack(0, 1), ReceiptStatus::Acked);
+    assert_eq!(rig.ack(1, 1), ReceiptStatus::Acked);
+    assert_eq!(rig.place(), (3, 7));
+    assert_eq!(rig.state.in_flight(), 0);
 }
 
 #[test]
 fn neighbouring_acks_are_one_range_in_the_journal() {
-    let state = leased(&[0, 1, 2, 4]);
+    let mut rig = Rig::with(plain(10), Unordered);
+    rig.lease(5);
     let mut entry = JournalEntry::default();
     for offset in [0, 1, 2, 4] {
-        state.ack(token(offset, 1), HIGH_WATERMARK, &mut entry);
+        rig.state.ack(token(offset, 1), Offset(10), &mut entry);
     }
     let range = |start, end| OffsetRange {
         start: Offset(start),
@@ -82,321 +36,320 @@ fn neighbouring_acks_are_one_range_in_the_journal() {
 
 #[test]
 fn nothing_is_finished_before_it_is_applied() {
-    let mut state = leased(&[0]);
+    let mut rig = Rig::with(plain(1), Unordered);
+    rig.lease(1);
     let mut entry = JournalEntry::default();
     for _ in 0..2 {
-        assert_eq!(
-            state.ack(token(0, 1), HIGH_WATERMARK, &mut entry),
-            ReceiptStatus::Acked
-        );
+        let status = rig.state.ack(token(0, 1), Offset(1), &mut entry);
+        assert_eq!(status, ReceiptStatus::Acked);
     }
-    assert_eq!(
-        (state.in_flight(), state.committed_offset()),
-        (1, Offset(0))
-    );
-    assert_eq!(
-        state.apply(&entry),
-        1,
-        "one message, however often it was acked"
-    );
-    assert_eq!(
-        (state.in_flight(), state.committed_offset()),
-        (0, Offset(1))
-    );
-}
-
-#[test]
-fn a_nack_that_is_durable_after_its_lease_ended_comes_too_late() {
-    let mut state = leased(&[0]);
-    let mut entry = JournalEntry::default();
-    state.nack(token(0, 1), at(99), None, &mut entry);
-    state.expire(at(30), &mut JournalEntry::default());
-    state.grant(Offset(0), at(31), VISIBILITY);
-    state.apply(&entry);
-    assert_eq!(state.in_flight(), 1);
+    assert_eq!(rig.place(), (0, 1));
+    let newly = rig.state.apply(&entry, at(0), &rig.rules);
+    assert_eq!(newly, 1, "one message, however often it was acked");
+    assert_eq!(rig.place(), (1, 0));
 }
 
 #[test]
 fn a_second_ack_changes_nothing_and_says_acked() {
-    let mut state = leased(&[0]);
+    let mut rig = Rig::with(plain(1), Unordered);
+    rig.lease(1);
+    rig.ack(0, 1);
     let mut entry = JournalEntry::default();
-    ack(&mut state, token(0, 1));
-    assert_eq!(
-        state.ack(token(0, 1), HIGH_WATERMARK, &mut entry),
-        ReceiptStatus::Acked
-    );
-    assert!(entry.is_empty());
+    let status = rig.state.ack(token(0, 1), Offset(1), &mut entry);
+    assert_eq!((status, entry.is_empty()), (ReceiptStatus::Acked, true));
 }
 
 #[test]
 fn an_expired_lease_comes_back_with_the_next_attempt() {
-    let mut state = leased(&[0]);
-    let mut entry = JournalEntry::default();
-    state.expire(at(29), &mut entry);
-    assert!(entry.is_empty());
-    state.expire(at(30), &mut entry);
-    assert_eq!(
-        (entry.returned[0].offset, entry.returned[0].attempts),
-        (Offset(0), 1)
-    );
-    assert_eq!(state.due(at(30), 10), [Offset(0)]);
-    assert_eq!(state.grant(Offset(0), at(31), VISIBILITY).attempt, 2);
-    assert_eq!(state.redelivered(), 1);
+    let mut rig = Rig::with(plain(1), Unordered);
+    rig.lease(1);
+    rig.pass_to(29);
+    assert!(rig.lease(1).is_empty());
+    rig.pass_to(30);
+    assert_eq!(rig.disk.returned[&Offset(0)].attempts, 1);
+    assert_eq!(rig.lease(1), [(0, 2)]);
+    assert_eq!(rig.state.totals().redelivered, 1);
 }
 
 #[test]
 fn a_late_ack_counts_unless_someone_newer_holds_the_message() {
-    let mut state = leased(&[0, 1]);
-    state.expire(at(30), &mut JournalEntry::default());
-    assert_eq!(ack(&mut state, token(0, 1)), ReceiptStatus::Acked);
-    state.grant(Offset(1), at(31), VISIBILITY);
-    assert_eq!(ack(&mut state, token(1, 1)), ReceiptStatus::LeaseExpired);
-    assert_eq!(ack(&mut state, token(1, 2)), ReceiptStatus::Acked);
-    assert!(state.due(at(99), 10).is_empty());
+    let mut rig = Rig::with(plain(2), Unordered);
+    rig.lease(2);
+    rig.pass_to(30);
+    assert_eq!(rig.ack(0, 1), ReceiptStatus::Acked);
+    assert_eq!(rig.lease(2), [(1, 2)]);
+    assert_eq!(rig.ack(1, 1), ReceiptStatus::LeaseExpired);
+    assert_eq!(rig.ack(1, 2), ReceiptStatus::Acked);
 }
 
 #[test]
 fn a_restart_ends_leases_but_a_late_ack_still_counts() {
-    let before = LeaseToken {
+    let mut rig = Rig::with(plain(2), Unordered);
+    rig.lease(2);
+    rig.restart();
+    let before = |offset| LeaseToken {
         current_start: false,
-        ..token(0, 1)
+        ..token(offset, 1)
     };
-    let mut state = PartitionState::default();
-    state.grant(Offset(0), at(0), VISIBILITY);
-    assert_eq!(ack(&mut state, before), ReceiptStatus::LeaseExpired);
-    let mut state = PartitionState::default();
-    assert_eq!(ack(&mut state, before), ReceiptStatus::Acked);
-    assert!(!state.is_deliverable(Offset(0)));
+    assert_eq!(rig.ack_token(before(0)), ReceiptStatus::Acked);
+    assert_eq!(rig.lease(2), [(1, 1)], "a restart is no attempt");
+    assert_eq!(rig.ack_token(before(1)), ReceiptStatus::LeaseExpired);
 }
 
 #[test]
-fn an_ack_beyond_the_log_is_unknown() {
-    assert_eq!(
-        ack(&mut PartitionState::default(), token(10, 1)),
-        ReceiptStatus::Unknown
-    );
+fn receipts_for_what_was_never_handed_out_are_unknown() {
+    let mut rig = Rig::with(keyed("aab"), Key);
+    rig.lease(1);
+    for offset in [1, 2, 3, 99] {
+        assert_eq!(rig.ack(offset, 1), ReceiptStatus::Unknown, "{offset}");
+    }
+    assert_eq!(rig.nack(1, 1, None), ReceiptStatus::LeaseExpired);
 }
 
 #[test]
 fn a_nacked_message_waits_for_its_delay() {
-    let mut state = leased(&[0]);
+    let mut rig = Rig::with(plain(1), Unordered);
+    rig.lease(1);
+    assert_eq!(rig.nack(0, 1, Some(5)), ReceiptStatus::Nacked);
+    assert_eq!(rig.state.next_available(), Some(at(5)));
+    assert_eq!(rig.state.next_expiry(), None);
+    assert_eq!((rig.state.waiting(), rig.place()), (1, (0, 1)));
+    rig.pass_to(4);
+    assert!(rig.lease(1).is_empty());
+    rig.pass_to(5);
+    assert_eq!(rig.lease(1), [(0, 2)]);
+    assert_eq!(rig.nack(0, 1, None), ReceiptStatus::LeaseExpired);
+}
+
+#[test]
+fn without_a_delay_the_backoff_says_how_long() {
+    let mut rig = Rig::with(plain(1), Unordered);
+    rig.rules.retry_backoff = serde_json::from_str(r#"["1s","10s"]"#).unwrap();
+    for (attempt, until) in [(1, 1), (2, 11), (3, 21)] {
+        assert_eq!(rig.lease(1), [(0, attempt)]);
+        rig.nack(0, attempt, None);
+        assert_eq!(rig.state.next_available(), Some(at(until)));
+        rig.pass_to(until);
+    }
+}
+
+#[test]
+fn a_lease_does_not_end_while_what_was_said_of_it_is_on_its_way_to_the_disk() {
+    let mut rig = Rig::with(plain(2), Unordered);
+    rig.lease(2);
     let mut entry = JournalEntry::default();
-    let status = state.nack(token(0, 1), at(5), Some("broken"), &mut entry);
-    state.apply(&entry);
-    assert_eq!(status, ReceiptStatus::Nacked);
-    assert_eq!(entry.returned[0].reason.as_deref(), Some("broken"));
-    assert!(state.due(at(4), 10).is_empty());
-    assert_eq!(state.next_available(), Some(at(5)));
+    rig.state.ack(token(0, 1), Offset(2), &mut entry);
+    let terms = rig.nack_terms(Some(99));
+    rig.state.nack(token(1, 1), terms, &rig.rules, &mut entry);
+    rig.pass_to(30);
+    assert!(rig.lease(2).is_empty());
+    assert_eq!(rig.state.in_flight(), 2);
+    let mut second = JournalEntry::default();
+    let statuses = [0, 1].map(|offset| rig.state.ack(token(offset, 1), Offset(2), &mut second));
     assert_eq!(
-        state.next_expiry(),
-        None,
-        "who waits for nothing is not woken"
+        statuses,
+        [ReceiptStatus::Acked, ReceiptStatus::LeaseExpired]
     );
-    assert_eq!(state.due(at(5), 10), [Offset(0)]);
-    assert!(
-        !state.is_deliverable(Offset(0)),
-        "it is returned, not fresh"
-    );
-    let again = state.nack(token(0, 1), at(9), None, &mut entry);
-    assert_eq!(again, ReceiptStatus::LeaseExpired);
+    rig.state.revert(&entry);
+    rig.pass_to(30);
+    assert_eq!(rig.lease(2), [(0, 2), (1, 2)], "the disk has refused both");
 }
 
 #[test]
 fn extending_moves_the_end_of_the_lease() {
-    let mut state = leased(&[0]);
-    assert_eq!(state.extend(token(0, 1), at(60)), ReceiptStatus::Extended);
-    state.expire(at(59), &mut JournalEntry::default());
-    assert_eq!(state.in_flight(), 1);
-    state.expire(at(60), &mut JournalEntry::default());
-    assert_eq!(
-        state.extend(token(0, 1), at(90)),
-        ReceiptStatus::LeaseExpired
-    );
+    let mut rig = Rig::with(plain(1), Unordered);
+    rig.lease(1);
+    let extended = rig.state.extend(token(0, 1), at(60));
+    assert_eq!(extended, ReceiptStatus::Extended);
+    rig.pass_to(59);
+    assert_eq!(rig.state.in_flight(), 1);
+    rig.pass_to(60);
+    let too_late = rig.state.extend(token(0, 1), at(90));
+    assert_eq!(too_late, ReceiptStatus::LeaseExpired);
 }
 
 #[test]
 fn a_released_message_keeps_its_attempts() {
-    let mut state = leased(&[0]);
-    state.release(Offset(0), at(1));
-    assert_eq!(state.due(at(1), 10), [Offset(0)]);
-    assert_eq!(state.grant(Offset(0), at(2), VISIBILITY).attempt, 1);
+    let mut rig = Rig::with(plain(1), Unordered);
+    rig.lease(1);
+    rig.state.release(Offset(0), at(0));
+    assert_eq!(rig.lease(1), [(0, 1)]);
+    assert_eq!(rig.state.totals().redelivered, 0);
+}
+
+#[test]
+fn a_message_waits_behind_an_earlier_one_of_its_key_and_others_flow_on() {
+    let mut rig = Rig::with(keyed("abaacb"), Key);
+    assert_eq!(rig.lease(9), [(0, 1), (1, 1), (4, 1)]);
+    assert_eq!((rig.state.held_back(), rig.place()), (3, (0, 6)));
+    rig.ack(1, 1);
+    assert_eq!(rig.lease(9), [(5, 1)]);
+    rig.nack(0, 1, Some(7));
+    assert!(
+        rig.lease(9).is_empty(),
+        "the key waits with its first message"
+    );
+    rig.pass_to(7);
+    assert_eq!(rig.lease(9), [(0, 2)]);
+    rig.ack(0, 2);
+    assert_eq!(rig.lease(9), [(2, 1)]);
+    rig.ack(2, 1);
+    assert_eq!(rig.lease(9), [(3, 1)]);
+}
+
+#[test]
+fn after_a_restart_a_returned_message_still_waits_behind_its_key() {
+    let mut rig = Rig::with(keyed("ab a"), Key);
+    rig.lease(9);
+    rig.nack(0, 1, None);
+    rig.restart();
+    assert_eq!(rig.lease(9), [(0, 2), (1, 1), (2, 1)]);
+    rig.restart();
+    assert_eq!(rig.lease(1), [(0, 2)], "what came back once came back once");
+}
+
+#[test]
+fn at_the_bound_nothing_further_is_read_until_something_is_finished() {
+    let mut rig = Rig::with(keyed("aaaabc"), Key);
+    rig.rules.max_held_back = 3;
+    assert_eq!(rig.lease(9), [(0, 1)]);
+    assert!(rig.state.is_full(&rig.rules));
+    assert_eq!(rig.state.next_fresh(), Offset(4));
+    rig.ack(0, 1);
+    assert_eq!(rig.lease(9), [(1, 1), (4, 1), (5, 1)]);
+
+    let mut rig = Rig::with(plain(9), Unordered);
+    rig.rules.max_active = 4;
+    assert_eq!(rig.lease(9).len(), 4);
+    assert!(rig.lease(9).is_empty());
+    rig.ack(3, 1);
+    assert_eq!(rig.lease(9), [(4, 1)]);
+}
+
+#[test]
+fn after_the_last_delivery_a_message_has_to_move() {
+    let mut rig = Rig::with(keyed("aa"), Key);
+    rig.rules.max_deliveries = 2;
+    rig.lease(1);
+    rig.nack(0, 1, None);
+    rig.lease(1);
+    rig.pass_to(60);
+    let exhausted = rig.state.take_exhausted();
+    assert_eq!((exhausted[0].offset, exhausted[0].attempts), (Offset(0), 2));
+    assert_eq!(exhausted[0].reason.as_deref(), Some("lease expired"));
+    assert!(rig.state.take_exhausted().is_empty(), "each is told once");
+    assert_eq!(rig.ack(0, 2), ReceiptStatus::LeaseExpired);
+    assert!(rig.lease(9).is_empty(), "its key waits until it has moved");
+    rig.moved(0);
+    assert_eq!(rig.lease(9), [(1, 1)]);
+    assert_eq!(rig.state.totals().dead_lettered, 1);
+}
+
+#[test]
+fn a_move_goes_on_after_a_restart() {
+    let mut rig = Rig::with(keyed("aab"), Key);
+    rig.rules.max_deliveries = 1;
+    rig.lease(1);
+    rig.nack(0, 1, None);
+    rig.restart();
+    let again = rig.state.take_exhausted();
+    assert_eq!((again[0].offset, &again[0].intent), (Offset(0), &None));
+    let intent = rig.note_intent(0);
+    rig.restart();
+    let again = rig.state.take_exhausted();
+    assert_eq!(again[0].intent.as_ref(), Some(&intent));
+    assert_eq!(rig.lease(9), [(2, 1)], "the key waits");
+    rig.moved(0);
+    assert_eq!(rig.lease(9), [(1, 1)]);
+    assert_eq!(rig.place(), (1, 2));
+}
+
+#[test]
+fn who_reads_dead_letters_keeps_trying_at_the_cap() {
+    let mut rig = Rig::with(plain(1), Unordered);
+    (rig.rules.max_deliveries, rig.rules.moves_dead_letters) = (2, false);
+    rig.rules.retry_backoff = serde_json::from_str(r#"["1s","2m"]"#).unwrap();
+    rig.lease(1);
+    rig.nack(0, 1, None);
+    rig.pass_to(1);
+    rig.lease(1);
+    rig.nack(0, 2, Some(0));
+    assert!(rig.state.take_exhausted().is_empty());
+    assert_eq!(rig.state.next_available(), Some(at(121)));
+}
+
+#[test]
+fn with_order_by_partition_one_batch_is_out_at_a_time_and_comes_back_in_order() {
+    let mut rig = Rig::with(plain(6), Partition);
+    assert_eq!(rig.lease(3), [(0, 1), (1, 1), (2, 1)]);
+    assert!(rig.lease(3).is_empty());
+    rig.nack(1, 1, None);
+    rig.ack(2, 1);
+    assert!(rig.lease(3).is_empty(), "the first one is still out");
+    rig.nack(0, 1, None);
+    assert_eq!(rig.lease(9), [(0, 2), (1, 2), (3, 1), (4, 1), (5, 1)]);
+}
+
+#[test]
+fn with_order_by_partition_a_delay_holds_up_what_follows() {
+    let mut rig = Rig::with(plain(3), Partition);
+    rig.lease(2);
+    rig.nack(0, 1, Some(5));
+    rig.nack(1, 1, None);
+    assert!(rig.lease(9).is_empty());
+    rig.pass_to(5);
+    assert_eq!(rig.lease(9), [(0, 2), (1, 2), (2, 1)]);
+}
+
+#[test]
+fn what_a_consumer_held_is_available_at_once_when_it_is_gone() {
+    let mut rig = Rig::with(plain(3), Unordered);
+    rig.holder = Holder(7);
+    rig.lease(2);
+    assert_eq!(rig.state.leased_by(Holder(7)), 2);
+    rig.holder = Holder::ANONYMOUS;
+    assert_eq!(rig.lease(9), [(2, 1)]);
+    rig.give_back(Holder(7));
+    assert_eq!(rig.state.leased_by(Holder(7)), 0);
+    assert_eq!(rig.lease(9), [(0, 2), (1, 2)]);
+}
+
+#[test]
+fn expired_messages_are_passed_over_and_counted() {
+    let mut rig = Rig::with(keyed("aab"), Key);
+    rig.expires_at(1, 20);
+    rig.lease(1);
+    rig.pass_to(20);
+    rig.ack(0, 1);
+    assert_eq!(rig.lease(9), [(2, 1)]);
+    assert_eq!(rig.state.totals().expired, 1);
+    rig.ack(2, 1);
+    assert_eq!(rig.place(), (3, 0));
+    assert_eq!(rig.disk.committed, Offset(3), "the journal has no holes");
+}
+
+#[test]
+fn trimmed_records_count_as_finished_and_are_told() {
+    let mut rig = Rig::with(keyed("aabbb"), Key);
+    rig.lease(2);
+    rig.trim(3);
+    assert_eq!((rig.place(), rig.state.in_flight()), ((3, 2), 0));
+    assert_eq!(rig.state.totals().lost_records, 3);
+    assert_eq!(rig.lease(9), [(3, 1)], "nobody waits behind what is gone");
+    assert_eq!(rig.ack(1, 1), ReceiptStatus::Acked);
 }
 
 #[test]
 fn progress_is_continued_after_a_restart() {
-    let mut progress = Progress::default();
-    progress.apply(&JournalEntry {
-        committed: Some(Offset(2)),
-        finished: vec![OffsetRange::single(Offset(4))],
-        returned: vec![Returned {
-            offset: Offset(3),
-            attempts: 2,
-            available_at: at(7),
-            reason: None,
-        }],
-        ..JournalEntry::default()
-    });
-    let mut state = PartitionState::new(progress);
-    let fresh: Vec<u64> = (0..10)
-        .filter(|&o| state.is_deliverable(Offset(o)))
-        .collect();
-    assert_eq!(fresh, [2, 5, 6, 7, 8, 9]);
-    assert_eq!(state.due(at(7), 10), [Offset(3)]);
-    assert_eq!(state.grant(Offset(3), at(8), VISIBILITY).attempt, 3);
-}
-
-#[test]
-fn trimmed_records_count_as_finished() {
-    let mut state = leased(&[0, 1]);
-    state.pass_over(OffsetRange {
-        start: Offset(0),
-        end: Offset(5),
-    });
-    assert_eq!(
-        (state.committed_offset(), state.in_flight()),
-        (Offset(5), 0)
-    );
-    assert_eq!(state.lag_records(HIGH_WATERMARK), 5);
-    assert_eq!(ack(&mut state, token(1, 1)), ReceiptStatus::Acked);
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Lease(usize),
-    Ack(usize),
-    Nack(usize, u64),
-    Release(usize),
-    Pass(u64),
-    Restart,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        3 => (1_usize..4).prop_map(Step::Lease),
-        3 => (0_usize..20).prop_map(Step::Ack),
-        1 => (0_usize..20, 0_u64..40).prop_map(|(which, delay)| Step::Nack(which, delay)),
-        1 => (0_usize..20).prop_map(Step::Release),
-        2 => (0_u64..20).prop_map(Step::Pass),
-        1 => Just(Step::Restart),
-    ]
-}
-
-/// Drives a state as the owner task does, and keeps its journal.
-struct Harness {
-    state: PartitionState,
-    journal: Progress,
-    now: u64,
-    held: HashMap<Offset, (LeaseToken, Timestamp)>,
-    acked: Vec<Offset>,
-}
-
-impl Harness {
-    fn lease(&mut self, max: usize) {
-        let now = at(self.now);
-        let mut entry = JournalEntry::default();
-        self.state.expire(now, &mut entry);
-        self.journal.apply(&entry);
-        let fresh = (0..HIGH_WATERMARK.0)
-            .map(Offset)
-            .filter(|&o| self.state.is_deliverable(o));
-        let offsets: Vec<_> = self
-            .state
-            .due(now, max)
-            .into_iter()
-            .chain(fresh)
-            .take(max)
-            .collect();
-        for offset in offsets {
-            let overlapping = self.held.get(&offset).is_some_and(|(_, ends)| *ends > now);
-            assert!(!overlapping, "two leases of {offset} at once");
-            assert!(!self.acked.contains(&offset), "{offset} was finished");
-            let granted = self.state.grant(offset, now, VISIBILITY);
-            self.held.insert(
-                offset,
-                (token(offset.0, granted.attempt), granted.expires_at),
-            );
-        }
-    }
-
-    fn pick(&self, which: usize) -> Option<LeaseToken> {
-        let mut offsets: Vec<_> = self.held.keys().copied().collect();
-        offsets.sort_unstable();
-        offsets
-            .get(which % offsets.len().max(1))
-            .map(|offset| self.held[offset].0)
-    }
-
-    fn apply(&mut self, step: &Step) {
-        let mut entry = JournalEntry::default();
-        match *step {
-            Step::Lease(max) => self.lease(max),
-            Step::Ack(which) => {
-                let Some(held) = self.pick(which) else { return };
-                if self.state.ack(held, HIGH_WATERMARK, &mut entry) == ReceiptStatus::Acked {
-                    self.acked.push(held.offset);
-                }
-            }
-            Step::Nack(which, delay) => {
-                let Some(held) = self.pick(which) else { return };
-                let until = at(self.now + delay);
-                if self.state.nack(held, until, None, &mut entry) == ReceiptStatus::Nacked {
-                    self.held.remove(&held.offset);
-                }
-            }
-            Step::Release(which) => {
-                let Some(held) = self.pick(which) else { return };
-                self.state.release(held.offset, at(self.now));
-                self.held.remove(&held.offset);
-            }
-            Step::Pass(seconds) => self.now += seconds,
-            Step::Restart => {
-                self.state = PartitionState::new(self.journal.clone());
-                self.held.clear();
-            }
-        }
-        self.state.apply(&entry);
-        self.journal.apply(&entry);
-    }
-
-    /// Whatever happened: with patience, every record is finished exactly once.
-    fn drain(&mut self) {
-        for _ in 0..100 {
-            self.now += 60;
-            self.lease(3);
-            for held in self
-                .held
-                .values()
-                .map(|(held, _)| *held)
-                .collect::<Vec<_>>()
-            {
-                let mut entry = JournalEntry::default();
-                self.state.ack(held, HIGH_WATERMARK, &mut entry);
-                self.state.apply(&entry);
-                self.journal.apply(&entry);
-            }
-            self.held.clear();
-        }
-    }
-}
-
-proptest! {
-    #[test]
-    fn no_record_is_lost_held_twice_or_delivered_after_its_ack(
-        steps in prop::collection::vec(step(), 0..80),
-    ) {
-        let mut harness = Harness {
-            state: PartitionState::default(),
-            journal: Progress::default(),
-            now: 0,
-            held: HashMap::new(),
-            acked: Vec::new(),
-        };
-        for step in &steps {
-            harness.apply(step);
-        }
-        harness.drain();
-        prop_assert_eq!(harness.state.committed_offset(), HIGH_WATERMARK);
-        prop_assert_eq!(harness.state.lag_records(HIGH_WATERMARK), 0);
-        prop_assert_eq!(harness.journal.committed, HIGH_WATERMARK);
-    }
+    let mut rig = Rig::with(plain(6), Unordered);
+    rig.lease(5);
+    rig.ack(0, 1);
+    rig.ack(1, 1);
+    rig.nack(3, 1, Some(7));
+    rig.ack(4, 1);
+    rig.restart();
+    assert_eq!(rig.place(), (2, 3));
+    assert_eq!(rig.lease(9), [(2, 1), (5, 1)]);
+    rig.pass_to(7);
+    assert_eq!(rig.lease(9), [(3, 2)]);
 }

@@ -1,28 +1,39 @@
-//! What consumers say of their messages: decided, journaled, and only then true.
+//! What consumers say of their messages, and operators of the group: decided, journaled, and only
+//! then true.
 //!
-//! Nothing changes in memory before it is durable. So a repeated ack is answered by the journal and
-//! not by a hope, and a failed one leaves everything as it was.
+//! What was decided holds the message where it is until the disk has answered: its lease does not end
+//! meanwhile, and nobody else gets it. A failed decision leaves everything as it was.
 
-use super::super::client::{LeaseRequest, ReceiptAction};
+use super::super::client::{Consumer, LeaseRequest, ReceiptAction, SeekTargets};
 use super::super::delivery::Delivered;
-use super::super::partition::LeaseToken;
-use super::{GroupPartition, GroupTask};
+use super::super::partition::{LeaseToken, NackTerms, PartitionState};
+use super::{GroupPartition, GroupTask, ReadAhead};
 use crate::broker::BrokerError;
 use crate::committer::Few;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use weir_commitlog::{JournalEntry, Operation, StoredLine};
+use weir_commitlog::{JournalEntry, Operation, Progress, Seek, StoredLine};
 use weir_protocol::Receipt;
 use weir_protocol::shapes::ReceiptStatus;
+use weir_types::{GroupSettings, Incarnation, Offset, OffsetRange, PartitionId};
 
 pub(crate) type SettleReply = oneshot::Sender<Result<Vec<ReceiptStatus>, BrokerError>>;
 pub(crate) type TakeReply = oneshot::Sender<Result<Option<StoredLine>, BrokerError>>;
+type DoneReply = oneshot::Sender<Result<(), BrokerError>>;
 
 /// A decision on its way to the disk.
 pub(super) struct PendingCommit {
-    /// What becomes true, by partition.
-    entries: Vec<(usize, JournalEntry)>,
+    /// What becomes true.
+    decisions: Vec<Decision>,
     answer: PendingAnswer,
+}
+
+/// What becomes true in one partition.
+struct Decision {
+    partition: usize,
+    /// When it was decided; void after a seek.
+    incarnation: Incarnation,
+    entry: JournalEntry,
 }
 
 /// Who waits for it. One who went away loses the answer; what was decided stays.
@@ -35,6 +46,7 @@ enum PendingAnswer {
         message: Delivered,
         reply: TakeReply,
     },
+    Done(DoneReply),
 }
 
 impl GroupTask {
@@ -45,28 +57,23 @@ impl GroupTask {
         action: &ReceiptAction,
         reply: SettleReply,
     ) {
-        let mut entries = vec![JournalEntry::default(); self.partitions.len()];
-        let decide = |receipt| self.settle_one(receipt, action, &mut entries);
+        let mut decisions = Vec::new();
+        let decide = |receipt| self.settle_one(receipt, action, &mut decisions);
         let statuses = receipts.iter().map(decide).collect();
-        let entries = (0..).zip(entries).filter(|(_, entry)| !entry.is_empty());
-        let entries = entries.collect();
-        self.commit(PendingCommit {
-            entries,
-            answer: PendingAnswer::Settle { statuses, reply },
-        })
-        .await;
+        let answer = PendingAnswer::Settle { statuses, reply };
+        self.commit(decisions, answer).await;
     }
 
     fn settle_one(
         &mut self,
         receipt: &Receipt,
         action: &ReceiptAction,
-        entries: &mut [JournalEntry],
+        decisions: &mut Vec<Decision>,
     ) -> ReceiptStatus {
         let index = receipt.partition.0 as usize;
-        let known = |partition: &&mut GroupPartition| receipt.incarnation == partition.incarnation;
-        let Some(GroupPartition { log, state, .. }) = self.partitions.get_mut(index).filter(known)
-        else {
+        let partition = self.partitions.get_mut(index);
+        let known = partition.filter(|p| p.incarnation == receipt.incarnation);
+        let Some(GroupPartition { log, state, .. }) = known else {
             return ReceiptStatus::Unknown;
         };
         let token = LeaseToken {
@@ -75,14 +82,20 @@ impl GroupTask {
             current_start: receipt.broker_start == self.broker_start,
         };
         let now = self.clock.now();
-        let entry = &mut entries[index];
+        let entry = entry_of(decisions, index, receipt.incarnation);
         match action {
             ReceiptAction::Ack => state.ack(token, log.reader().high_watermark(), entry),
             ReceiptAction::Nack { delay, reason } => {
-                state.nack(token, now.plus(*delay), reason.as_deref(), entry)
+                let terms = NackTerms {
+                    delay: *delay,
+                    reason: reason.as_deref(),
+                    now,
+                    random: fastrand::u64(..),
+                };
+                state.nack(token, terms, &self.rules, entry)
             }
             ReceiptAction::Extend { visibility_timeout } => {
-                let default = self.topic.settings().visibility_timeout.0;
+                let default = self.topic_settings.visibility_timeout.0;
                 state.extend(token, now.plus(visibility_timeout.unwrap_or(default)))
             }
         }
@@ -94,41 +107,98 @@ impl GroupTask {
             return;
         }
         self.expire_leases().await;
+        let message = match self.lease_one().await {
+            Ok(Some(message)) => message,
+            Ok(None) => return drop(reply.send(Ok(None))),
+            Err(error) => return drop(reply.send(Err(error))),
+        };
+        let mut decisions = Vec::new();
+        self.settle_one(&message.receipt, &ReceiptAction::Ack, &mut decisions);
+        let answer = PendingAnswer::Take { message, reply };
+        self.commit(decisions, answer).await;
+    }
+
+    async fn lease_one(&mut self) -> Result<Option<Delivered>, BrokerError> {
         let one = LeaseRequest {
             max_messages: 1,
             max_bytes: usize::MAX,
             wait: Duration::ZERO,
             visibility_timeout: None,
+            consumer: Consumer::Anonymous,
         };
-        let leased = self
-            .lease(&one)
-            .await
-            .map(|leased| leased.messages.into_iter().next());
-        let message = match leased {
-            Ok(Some(message)) => message,
-            Ok(None) => return drop(reply.send(Ok(None))),
-            Err(error) => return drop(reply.send(Err(error))),
-        };
-        let mut entries = vec![JournalEntry::default(); self.partitions.len()];
-        self.settle_one(&message.receipt, &ReceiptAction::Ack, &mut entries);
-        let partition = message.partition.0 as usize;
-        let entries = vec![(partition, std::mem::take(&mut entries[partition]))];
-        self.commit(PendingCommit {
-            entries,
-            answer: PendingAnswer::Take { message, reply },
-        })
-        .await;
+        loop {
+            let message = self.lease(&one).await?.messages.pop();
+            if message.is_some() || !self.behind {
+                return Ok(message);
+            }
+        }
     }
 
-    async fn commit(&mut self, pending: PendingCommit) {
-        if pending.entries.is_empty() {
+    /// Goes on from other offsets, under a new incarnation: receipts of before are void.
+    pub(super) async fn seek(&mut self, targets: SeekTargets, reply: DoneReply) {
+        let mut decisions = Vec::new();
+        for (PartitionId(index), to) in targets {
+            let index = index as usize;
+            let Some(partition) = self.partitions.get(index) else {
+                continue;
+            };
+            let entry = entry_of(&mut decisions, index, partition.incarnation);
+            entry.seek = Some(Seek {
+                to,
+                incarnation: Incarnation(fastrand::u64(..)),
+            });
+        }
+        self.commit(decisions, PendingAnswer::Done(reply)).await;
+    }
+
+    /// Changes what was chosen for the group.
+    pub(super) async fn alter(&mut self, settings: GroupSettings, reply: DoneReply) {
+        let mut decisions = Vec::new();
+        let first = self.partitions[0].incarnation;
+        entry_of(&mut decisions, 0, first).settings = Some(settings);
+        self.commit(decisions, PendingAnswer::Done(reply)).await;
+    }
+
+    /// Finishes records without a lease.
+    pub(super) async fn finish(
+        &mut self,
+        partition: PartitionId,
+        finished: Vec<OffsetRange>,
+        reply: DoneReply,
+    ) {
+        let index = partition.0 as usize;
+        let mut decisions = Vec::new();
+        if let Some(partition) = self.partitions.get(index) {
+            entry_of(&mut decisions, index, partition.incarnation).finished = finished;
+        }
+        self.commit(decisions, PendingAnswer::Done(reply)).await;
+    }
+
+    /// Which of these records the group is done with.
+    pub(super) fn finished(&self, partition: PartitionId, offsets: &[Offset]) -> Vec<bool> {
+        let partition = self.partitions.get(partition.0 as usize);
+        let is_finished = |&offset| partition.is_none_or(|p| p.state.is_finished(offset));
+        offsets.iter().map(is_finished).collect()
+    }
+
+    /// Has decisions made durable.
+    async fn commit(&mut self, mut decisions: Vec<Decision>, answer: PendingAnswer) {
+        let mut operations = Few::new();
+        decisions.retain(|decision| !decision.entry.is_empty());
+        for decision in &mut decisions {
+            let partition = &mut self.partitions[decision.partition];
+            if decision.entry.seek.is_none() {
+                partition.state.journal_passed(&mut decision.entry);
+            }
+            operations.push(Operation::Journal {
+                journal: partition.journal,
+                entry: decision.entry.clone(),
+            });
+        }
+        let pending = PendingCommit { decisions, answer };
+        if operations.is_empty() {
             return self.committed(Ok(()), pending);
         }
-        let operation = |(partition, entry): &(usize, JournalEntry)| Operation::Journal {
-            journal: self.partitions[*partition].journal,
-            entry: entry.clone(),
-        };
-        let operations = pending.entries.iter().map(operation).collect();
         let ticket = self.committer.submit(operations, Few::new()).await;
         self.commits.push(Box::pin(async move {
             (ticket.durable().await.map(drop), pending)
@@ -137,10 +207,15 @@ impl GroupTask {
 
     /// The disk has answered: make it true, or leave everything as it was.
     pub(super) fn committed(&mut self, result: Result<(), BrokerError>, pending: PendingCommit) {
-        if result.is_ok() {
-            for (partition, entry) in &pending.entries {
-                let finished = self.partitions[*partition].state.apply(entry);
-                self.metrics.acked(finished);
+        match result {
+            Ok(()) => {
+                let decisions = pending.decisions.into_iter();
+                decisions.for_each(|decision| self.apply(decision));
+                self.start_moves();
+            }
+            Err(_) => {
+                let decisions = pending.decisions.iter();
+                decisions.for_each(|decision| self.revert(decision));
             }
         }
         match pending.answer {
@@ -148,6 +223,39 @@ impl GroupTask {
                 let _gone = reply.send(result.map(|()| statuses));
             }
             PendingAnswer::Take { message, reply } => self.taken(result, message, reply),
+            PendingAnswer::Done(reply) => drop(reply.send(result)),
+        }
+    }
+
+    fn apply(&mut self, decision: Decision) {
+        let now = self.clock.now();
+        let partition = &mut self.partitions[decision.partition];
+        if let Some(settings) = decision.entry.settings {
+            self.settings = settings;
+            return self.make_rules();
+        }
+        if partition.incarnation != decision.incarnation {
+            return;
+        }
+        if let Some(Seek { to, incarnation }) = decision.entry.seek {
+            let progress = Progress {
+                committed: to,
+                ..Progress::default()
+            };
+            partition.state =
+                PartitionState::new(progress, &self.rules).with_totals(partition.state.totals());
+            partition.incarnation = incarnation;
+            partition.ahead = ReadAhead::default();
+            return;
+        }
+        let finished = partition.state.apply(&decision.entry, now, &self.rules);
+        self.metrics.acked(finished);
+    }
+
+    fn revert(&mut self, decision: &Decision) {
+        let partition = &mut self.partitions[decision.partition];
+        if partition.incarnation == decision.incarnation {
+            partition.state.revert(&decision.entry);
         }
     }
 
@@ -158,4 +266,22 @@ impl GroupTask {
         }
         let _gone = reply.send(result.map(|()| Some(message.line)));
     }
+}
+
+/// The entry of a partition; mostly that of the receipt before.
+fn entry_of(
+    decisions: &mut Vec<Decision>,
+    partition: usize,
+    incarnation: Incarnation,
+) -> &mut JournalEntry {
+    let known = decisions.iter().rposition(|d| d.partition == partition);
+    let at = known.unwrap_or_else(|| {
+        decisions.push(Decision {
+            partition,
+            incarnation,
+            entry: JournalEntry::default(),
+        });
+        decisions.len() - 1
+    });
+    &mut decisions[at].entry
 }

@@ -1,0 +1,119 @@
+//! Consumers that wait for a first message, served in the order of their arrival.
+
+use super::super::client::{Consumer, LeaseRequest};
+use super::super::delivery::{Delivered, Leased};
+use super::GroupTask;
+use crate::broker::BrokerError;
+use std::collections::VecDeque;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use weir_types::GroupOrdering;
+
+/// Consumers that may wait for messages at one time; beyond, they are answered at once.
+const MAX_WAITERS: usize = 4096;
+
+type Reply = oneshot::Sender<Result<Leased, BrokerError>>;
+
+struct Waiter {
+    request: LeaseRequest,
+    until: Instant,
+    reply: Reply,
+}
+
+impl Waiter {
+    fn give_up(self) {
+        let _gone = self.reply.send(Ok(Leased::default()));
+    }
+}
+
+/// Everyone who waits.
+#[derive(Default)]
+pub(super) struct Waiters(VecDeque<Waiter>);
+
+impl Waiters {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// When the next wait runs out.
+    pub(super) fn next_end(&self) -> Option<Instant> {
+        self.0.iter().map(|waiter| waiter.until).min()
+    }
+
+    /// Answers everyone, with nothing.
+    pub(super) fn give_up(&mut self) {
+        self.0.drain(..).for_each(Waiter::give_up);
+    }
+}
+
+impl GroupTask {
+    pub(super) async fn lease_or_wait(&mut self, request: LeaseRequest, reply: Reply) {
+        self.expire_leases().await;
+        let result = self.lease(&request).await;
+        let is_empty = matches!(&result, Ok(leased) if leased.messages.is_empty());
+        // Who does not want to wait gets what is there, and for that all must have been looked at.
+        let waits = is_empty
+            && (self.behind || !request.wait.is_zero())
+            && !self.draining.is_cancelled()
+            && self.waiters.0.len() < MAX_WAITERS;
+        if waits {
+            self.waiters.0.push_back(Waiter {
+                until: Instant::now() + request.wait,
+                request,
+                reply,
+            });
+        } else {
+            self.hand_over(result, reply);
+        }
+    }
+
+    /// Serves waiting consumers, and ends the waits that ran out.
+    pub(super) async fn serve_waiters(&mut self) {
+        let mut waiting = VecDeque::with_capacity(self.waiters.0.len());
+        let mut nothing_left = false;
+        while let Some(waiter) = self.waiters.0.pop_front() {
+            if waiter.reply.is_closed() {
+                continue;
+            }
+            let takes_any = self.takes_any(&waiter.request);
+            if !(nothing_left && takes_any) {
+                let result = self.lease(&waiter.request).await;
+                if !matches!(&result, Ok(leased) if leased.messages.is_empty()) {
+                    self.hand_over(result, waiter.reply);
+                    continue;
+                }
+                nothing_left |= takes_any;
+            }
+            match waiter.until <= Instant::now() && !self.behind {
+                true => waiter.give_up(),
+                false => waiting.push_back(waiter),
+            }
+        }
+        self.waiters.0 = waiting;
+    }
+
+    /// Whether a consumer would take whatever there is, so that if it gets nothing, nobody does.
+    fn takes_any(&self, request: &LeaseRequest) -> bool {
+        let is_stream = matches!(request.consumer, Consumer::Stream { .. });
+        !is_stream && self.rules.ordering != GroupOrdering::Partition
+    }
+
+    /// Gives the consumer its messages, or takes them back if it went away.
+    fn hand_over(&mut self, result: Result<Leased, BrokerError>, reply: Reply) {
+        let delivered = result.as_ref().map_or(0, |leased| leased.messages.len());
+        match reply.send(result) {
+            Ok(()) => self.metrics.delivered(delivered),
+            Err(Ok(leased)) => leased
+                .messages
+                .iter()
+                .for_each(|message| self.release(message)),
+            Err(Err(_)) => {}
+        }
+    }
+
+    pub(super) fn release(&mut self, message: &Delivered) {
+        let now = self.clock.now();
+        let partition = &mut self.partitions[message.partition.0 as usize];
+        partition.state.release(message.line.offset, now);
+    }
+}
