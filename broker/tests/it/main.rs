@@ -13,6 +13,7 @@ mod failing_disk;
 mod full_disk;
 mod gaps;
 mod groups;
+mod history;
 mod http_fetch;
 mod http_publish;
 mod http_stream;

@@ -4,6 +4,7 @@
 //! SIGKILL or politely. [`Ledger`] notes what clients sent and what they were told, and judges what
 //! is found afterwards; it is pure, and its own tests show that it can fail. [`read_data_dir`] reads
 //! what is on the disk as anybody may, from the documented format, without any code of the broker.
+//! [`history`] does for delivery what the ledger does for storage, with clients of all manners.
 //!
 //! Only ever a dev-dependency. It panics where a test should fail.
 
@@ -17,6 +18,7 @@
 mod broker_log;
 mod broker_process;
 mod eventually;
+pub mod history;
 mod ledger;
 mod raw_connection;
 mod stored;
