@@ -10,6 +10,7 @@ mod clients;
 mod connection;
 mod endpoint;
 mod fetch;
+mod fill;
 mod histogram;
 mod measured;
 mod options;

@@ -2,8 +2,8 @@
 
 use super::clients::{self, Window};
 use super::endpoint::Endpoint;
+use super::fill::Filling;
 use super::options::Common;
-use super::payload::push_payload;
 use super::reader::{Plan, read};
 use super::replay::Filled;
 use super::report::{Load, Report};
@@ -12,15 +12,11 @@ use crate::args::client;
 use crate::failure::Failure;
 use crate::output::Output;
 use clap::Args;
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
 use weir_protocol::shapes::TopicInfo;
-use weir_types::PartitionId;
 use weir_types::limits::{MAX_FETCH_BYTES, MAX_FETCH_RECORDS};
 
-const FILL_BATCH_BYTES: usize = 1024 * 1024;
 /// For all readers to get going.
 const START_UP: Duration = Duration::from_millis(100);
 
@@ -63,42 +59,17 @@ impl Fetch {
     pub(super) async fn run(self, broker: &str, output: Output) -> Result<(), Failure> {
         let client = client(broker)?;
         let work = |topic: TopicInfo| async {
-            let filled = timeout(
-                Duration::from_secs(self.seconds),
-                self.fill(&client, &topic),
-            );
-            let filled = filled.await.map_err(|_| too_slow("filling the topic"))??;
+            let filling = Filling {
+                messages: self.messages,
+                payload_bytes: self.common.payload_bytes(),
+                limit: Duration::from_secs(self.seconds),
+            };
+            let filled = filling.by_partition(&client, &topic).await?;
             let endpoint = Endpoint::messages_of(&client, broker, &topic.topic);
             self.measure(endpoint, topic, filled).await
         };
         let report = self.own_topic.used_by(&client, work).await?;
         output.show(&report, || report.text())
-    }
-
-    /// Publishes partition after partition, so that offset and number of a message rise together.
-    async fn fill(
-        &self,
-        client: &weir_client::Client,
-        topic: &TopicInfo,
-    ) -> Result<Vec<Filled>, Failure> {
-        let partitions = u64::from(topic.settings.partitions);
-        let mut first_number = 0;
-        let mut all_filled = Vec::new();
-        for partition in 0..topic.settings.partitions {
-            let one_more = u64::from(u64::from(partition) < self.messages % partitions);
-            let filled = Filled {
-                partition: PartitionId(partition),
-                messages: self.messages / partitions + one_more,
-                first_number,
-                payload_bytes: self.common.payload_bytes(),
-            };
-            for batch in batches(filled) {
-                client.publish_batch(&topic.topic, batch.into()).await?;
-            }
-            first_number += filled.messages;
-            all_filled.push(filled);
-        }
-        Ok(all_filled)
     }
 
     async fn measure(
@@ -120,32 +91,10 @@ impl Fetch {
             async move { read(&plan).await }
         });
         let run = clients::run(&authority, self.common.pid, window, readers).await?;
-        let load = Load {
-            load: "fetch",
+        let load = Load::Fetch {
             clients: self.clients,
-            payload_bytes: self.common.payload_bytes(),
-            batch: None,
-            topic_messages: Some(self.messages),
+            topic_messages: self.messages,
         };
-        Ok(Report::new(load, &topic, &run))
+        Ok(Report::new(load, &self.common, &topic, &run))
     }
-}
-
-/// The NDJSON bodies that fill a partition.
-fn batches(filled: Filled) -> impl Iterator<Item = Vec<u8>> {
-    let lines = (FILL_BATCH_BYTES / filled.payload_bytes).clamp(1, 1000);
-    let numbers = filled.first_number..filled.first_number + filled.messages;
-    numbers.clone().step_by(lines).map(move |first| {
-        let mut body = Vec::with_capacity(lines * (filled.payload_bytes + 32));
-        for number in first..numbers.end.min(first + lines as u64) {
-            let _infallible = write!(body, "{{\"partition\":{},\"payload\":", filled.partition);
-            push_payload(&mut body, number, filled.payload_bytes);
-            body.extend_from_slice(b"}\n");
-        }
-        body
-    })
-}
-
-pub(super) fn too_slow(what: &str) -> Failure {
-    Failure::Failed(format!("{what} took longer than --seconds"))
 }

@@ -162,16 +162,16 @@ impl Publishing {
             async move { Ok(publish(&plan).await) }
         });
         let run = clients::run(&authority, self.common.pid, window, clients).await?;
-        let load = Load {
-            load: match self.form {
-                Form::Single => "publish",
-                Form::Batch => "publish-batch",
+        let load = match self.form {
+            Form::Single => Load::Publish {
+                clients: self.clients,
+                batch: 1,
             },
-            clients: self.clients,
-            payload_bytes: self.common.payload_bytes(),
-            batch: Some(self.batch),
-            topic_messages: None,
+            Form::Batch => Load::PublishBatch {
+                clients: self.clients,
+                batch: self.batch,
+            },
         };
-        Ok(Report::new(load, &topic, &run))
+        Ok(Report::new(load, &self.common, &topic, &run))
     }
 }

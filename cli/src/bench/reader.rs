@@ -1,6 +1,6 @@
 use super::clients::{Client, Window};
 use super::endpoint::Endpoint;
-use super::fetch::too_slow;
+use super::fill::too_slow;
 use super::measured::Measured;
 use super::replay::{Filled, Replay};
 use super::request::get_stored_lines;

@@ -1,5 +1,6 @@
 use super::clients::{BrokerRun, Run};
 use super::measured::Measured;
+use super::options::Common;
 use crate::table::human_bytes;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -7,16 +8,21 @@ use weir_protocol::shapes::TopicInfo;
 
 /// What a run was.
 #[derive(Debug, Serialize)]
-pub(crate) struct Load {
-    pub(crate) load: &'static str,
-    pub(crate) clients: u64,
-    pub(crate) payload_bytes: usize,
-    /// Messages in a publish; `None` when nothing is published.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) batch: Option<u64>,
-    /// What the topic holds and each client reads; `None` when nothing is read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) topic_messages: Option<u64>,
+#[serde(tag = "load", rename_all = "kebab-case")]
+pub(crate) enum Load {
+    Publish {
+        clients: u64,
+        batch: u64,
+    },
+    PublishBatch {
+        clients: u64,
+        batch: u64,
+    },
+    Fetch {
+        clients: u64,
+        /// What the topic holds and each client reads.
+        topic_messages: u64,
+    },
 }
 
 /// What a run was, and what it measured.
@@ -24,6 +30,7 @@ pub(crate) struct Load {
 pub(crate) struct Report {
     #[serde(flatten)]
     load: Load,
+    payload_bytes: usize,
     topic: String,
     durability: String,
     partitions: u32,
@@ -73,6 +80,23 @@ fn per(value: f64, by: f64) -> f64 {
     if by > 0.0 { value / by } else { 0.0 }
 }
 
+impl Load {
+    fn text(&self) -> String {
+        match self {
+            Self::Publish { clients, .. } => format!("publish: {clients} clients"),
+            Self::PublishBatch { clients, batch } => {
+                format!("publish-batch: {clients} clients, batch {batch}")
+            }
+            Self::Fetch {
+                clients,
+                topic_messages,
+            } => format!(
+                "fetch: {clients} clients, {topic_messages} messages each, all of them checked"
+            ),
+        }
+    }
+}
+
 impl LatencyMicros {
     fn of(measured: &Measured) -> Self {
         let micros = |nanos: u64| float(nanos) / 1000.0;
@@ -120,7 +144,7 @@ impl BrokerUse {
 }
 
 impl Report {
-    pub(crate) fn new(load: Load, topic: &TopicInfo, run: &Run) -> Self {
+    pub(crate) fn new(load: Load, common: &Common, topic: &TopicInfo, run: &Run) -> Self {
         let measured = &run.measured;
         let seconds = run.elapsed.as_secs_f64();
         let messages = float(measured.messages);
@@ -133,7 +157,7 @@ impl Report {
             messages: measured.messages,
             requests: measured.requests,
             messages_per_second,
-            payload_megabytes_per_second: messages_per_second * float(load.payload_bytes as u64)
+            payload_megabytes_per_second: messages_per_second * f64::from(common.payload_bytes)
                 / 1e6,
             latency_us: LatencyMicros::of(measured),
             errors: measured.errors.clone(),
@@ -143,6 +167,7 @@ impl Report {
                 .broker
                 .as_ref()
                 .map(|b| BrokerUse::of(b, measured.messages)),
+            payload_bytes: common.payload_bytes(),
             load,
         }
     }
@@ -150,14 +175,16 @@ impl Report {
     pub(crate) fn text(&self) -> String {
         let l = &self.latency_us;
         format!(
-            "{load}\n\
+            "{load}, {payload_bytes} B payload, {partitions} partitions\n\
              {rate:.0} msg/s, {megabytes:.1} MB/s, durability {durability} \
              ({messages} messages in {seconds:.2} s)\n\
              latency    p50 {p50:.0} us, p99 {p99:.0} us, p99.9 {p999:.0} us, max {max:.0} us\n\
              errors     {errors}\n\
              generator  {generator:.2} s CPU, {generator_each:.2} us/message\n\
              broker     {broker}",
-            load = self.load_text(),
+            load = self.load.text(),
+            payload_bytes = self.payload_bytes,
+            partitions = self.partitions,
             rate = self.messages_per_second,
             megabytes = self.payload_megabytes_per_second,
             durability = self.durability,
@@ -172,21 +199,6 @@ impl Report {
             generator_each = self.generator_cpu_us_per_message,
             broker = self.broker_text(),
         )
-    }
-
-    fn load_text(&self) -> String {
-        let l = &self.load;
-        let mut text = format!(
-            "{}: {} clients, {} B payload, {} partitions",
-            l.load, l.clients, l.payload_bytes, self.partitions
-        );
-        if let Some(batch) = l.batch {
-            text.push_str(&format!(", batch {batch}"));
-        }
-        if let Some(messages) = l.topic_messages {
-            text.push_str(&format!(", {messages} messages each, all of them checked"));
-        }
-        text
     }
 
     fn errors_text(&self) -> String {
