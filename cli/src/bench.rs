@@ -5,13 +5,17 @@
 //! machine with the broker, so it is lean (requests are prepared, HTTP is written by hand) and
 //! says what it used itself.
 
+mod arrivals;
 mod broker_process;
 mod clients;
 mod connection;
+mod consume;
+mod consumer;
 mod endpoint;
 mod fetch;
 mod fill;
 mod histogram;
+mod leased;
 mod measured;
 mod options;
 mod payload;
@@ -36,6 +40,7 @@ Examples:
   weir bench publish --clients 64 --durability interval=100ms
   weir bench publish-batch --clients 4 --batch 256
   weir bench fetch --clients 4
+  weir bench consume --consumers 4
 
 Broker and generator share the machine if both run on it: a rate is what the two do together. CPU
 per message depends on that far less, so compare it first.")]
@@ -49,6 +54,7 @@ enum Load {
     Publish(publish::Publish),
     PublishBatch(publish::PublishBatch),
     Fetch(fetch::Fetch),
+    Consume(consume::Consume),
 }
 
 impl Bench {
@@ -57,6 +63,7 @@ impl Bench {
             Load::Publish(publish) => &publish.common,
             Load::PublishBatch(publish) => &publish.common,
             Load::Fetch(fetch) => &fetch.common,
+            Load::Consume(consume) => &consume.common,
         };
         common.threads as usize
     }
@@ -67,5 +74,6 @@ pub(crate) async fn run(broker: &str, output: Output, bench: Bench) -> Result<()
         Load::Publish(publish) => publish.run(broker, output).await,
         Load::PublishBatch(publish) => publish.run(broker, output).await,
         Load::Fetch(fetch) => fetch.run(broker, output).await,
+        Load::Consume(consume) => consume.run(broker, output).await,
     }
 }

@@ -64,6 +64,12 @@ impl<'a> Client<'a> {
         self.failures_in_a_row >= MAX_FAILURES_IN_A_ROW
     }
 
+    /// Why `who`, which gave up, did.
+    pub(crate) fn failure(&self, who: &str) -> Failure {
+        let words = self.measured.errors.keys().cloned().collect::<Vec<_>>();
+        Failure::Failed(format!("{who} gave up: {}", words.join(", ")))
+    }
+
     /// Sends a request. A failure is counted and followed by a pause; then the answer is `None`.
     pub(crate) async fn call(&mut self, request: &[u8]) -> Option<Answer> {
         let started = Instant::now();

@@ -1,7 +1,10 @@
 use weir_client::Client;
 use weir_types::TopicName;
 
-/// Where a topic's messages are published to and fetched from.
+/// The group that consumes a topic of a run.
+const GROUP: &str = "bench";
+
+/// Where a topic's messages are published to and fetched from, or a part of that.
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
     /// Host and port.
@@ -11,12 +14,21 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     pub(crate) fn messages_of(client: &Client, broker: &str, topic: &TopicName) -> Self {
+        Self::part_of(client, broker, topic, "messages")
+    }
+
+    /// The group that is made for a run.
+    pub(crate) fn group_of(client: &Client, broker: &str, topic: &TopicName) -> Self {
+        Self::part_of(client, broker, topic, &format!("groups/{GROUP}"))
+    }
+
+    fn part_of(client: &Client, broker: &str, topic: &TopicName, part: &str) -> Self {
         let prefix = broker.parse::<http::Uri>().map(|uri| uri.path().to_owned());
         let prefix = prefix.unwrap_or_default();
         let prefix = prefix.trim_end_matches('/');
         Self {
             authority: client.authority().to_owned(),
-            path: format!("{prefix}/v1/topics/{topic}/messages"),
+            path: format!("{prefix}/v1/topics/{topic}/{part}"),
         }
     }
 

@@ -4,6 +4,7 @@ use super::payload::push_payload;
 use super::replay::Filled;
 use crate::failure::Failure;
 use std::io::Write;
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -40,6 +41,18 @@ impl Filling {
             Ok(all_filled)
         };
         self.in_time(work).await
+    }
+
+    /// Publishes with `keys` keys: message `n` has the key `n % keys`.
+    pub(crate) async fn by_key(
+        self,
+        client: &Client,
+        topic: &TopicInfo,
+        keys: NonZeroU64,
+    ) -> Result<(), Failure> {
+        let key = |number| format!("\"key\":\"key-{}\"", number % keys);
+        self.in_time(self.publish(client, topic, 0..self.messages, key))
+            .await
     }
 
     /// What each partition gets.

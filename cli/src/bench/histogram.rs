@@ -3,11 +3,13 @@ const SUB_BUCKET_BITS: u32 = 7;
 const SUB_BUCKETS: usize = 1 << SUB_BUCKET_BITS;
 const BUCKETS: usize = (64 - SUB_BUCKET_BITS as usize + 1) * SUB_BUCKETS;
 
-/// Counts durations in nanoseconds, log-linear, in 58 KiB whatever their number or size.
+/// Counts durations in nanoseconds, log-linear, in 58 KiB whatever their number or size; in none
+/// before the first.
 ///
 /// Own code because it is 60 lines: hdrhistogram would bring two more crates to do the same.
 #[derive(Clone)]
 pub(crate) struct Histogram {
+    /// Empty before the first value.
     counts: Vec<u64>,
     total: u64,
     max: u64,
@@ -16,24 +18,33 @@ pub(crate) struct Histogram {
 impl Histogram {
     pub(crate) fn new() -> Self {
         Self {
-            counts: vec![0; BUCKETS],
+            counts: Vec::new(),
             total: 0,
             max: 0,
         }
     }
 
     pub(crate) fn record(&mut self, value: u64) {
+        self.counts.resize(BUCKETS, 0);
         self.counts[bucket_of(value)] += 1;
         self.total += 1;
         self.max = self.max.max(value);
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
+        if other.total == 0 {
+            return;
+        }
+        self.counts.resize(BUCKETS, 0);
         for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
             *mine += theirs;
         }
         self.total += other.total;
         self.max = self.max.max(other.max);
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.total == 0
     }
 
     pub(crate) const fn max(&self) -> u64 {
@@ -112,6 +123,7 @@ mod tests {
             both.record(value * 77);
         }
         a.merge(&b);
+        a.merge(&Histogram::new());
         assert_eq!(
             (a.counts, a.total, a.max),
             (both.counts, both.total, both.max)

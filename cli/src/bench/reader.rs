@@ -30,9 +30,7 @@ pub(crate) async fn read(plan: &Plan) -> Result<Measured, Failure> {
                 return Err(too_slow("reading"));
             }
             if client.gave_up() {
-                let words = client.measured.errors.keys().cloned().collect::<Vec<_>>();
-                let message = format!("a reader gave up: {}", words.join(", "));
-                return Err(Failure::Failed(message));
+                return Err(client.failure("a reader"));
             }
             let query = format!(
                 "?partition={}&from={offset}&{}",

@@ -1,6 +1,9 @@
+use super::arrivals::Delivery;
 use super::clients::{BrokerRun, Run};
-use super::measured::Measured;
+use super::consumer::Pipeline;
+use super::histogram::Histogram;
 use super::options::Common;
+use crate::failure::Failure;
 use crate::table::human_bytes;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -23,6 +26,13 @@ pub(crate) enum Load {
         /// What the topic holds and each client reads.
         topic_messages: u64,
     },
+    Consume {
+        consumers: u64,
+        /// Most messages in a lease.
+        lease: u64,
+        pipeline: Pipeline,
+        keys: u64,
+    },
 }
 
 /// What a run was, and what it measured.
@@ -41,6 +51,12 @@ pub(crate) struct Report {
     messages_per_second: f64,
     payload_megabytes_per_second: f64,
     latency_us: LatencyMicros,
+    /// `None` when nothing was acknowledged by consumers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ack_latency_us: Option<LatencyMicros>,
+    /// `None` when there was no group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery: Option<Delivery>,
     errors: BTreeMap<String, u64>,
     generator_cpu_seconds: f64,
     generator_cpu_us_per_message: f64,
@@ -52,6 +68,7 @@ pub(crate) struct Report {
 #[derive(Debug, Serialize)]
 struct LatencyMicros {
     p50: f64,
+    p90: f64,
     p99: f64,
     p999: f64,
     max: f64,
@@ -81,6 +98,14 @@ fn per(value: f64, by: f64) -> f64 {
 }
 
 impl Load {
+    /// What the report's latency is of, in seven letters.
+    const fn latency_of(&self) -> &'static str {
+        match self {
+            Self::Consume { .. } => "leases ",
+            Self::Publish { .. } | Self::PublishBatch { .. } | Self::Fetch { .. } => "latency",
+        }
+    }
+
     fn text(&self) -> String {
         match self {
             Self::Publish { clients, .. } => format!("publish: {clients} clients"),
@@ -93,20 +118,49 @@ impl Load {
             } => format!(
                 "fetch: {clients} clients, {topic_messages} messages each, all of them checked"
             ),
+            Self::Consume {
+                consumers,
+                lease,
+                pipeline,
+                keys,
+            } => {
+                let pipeline = match pipeline {
+                    Pipeline::On => "on",
+                    Pipeline::Off => "off",
+                };
+                format!(
+                    "consume: {consumers} consumers, lease {lease}, pipeline {pipeline}, {keys} keys"
+                )
+            }
         }
     }
 }
 
 impl LatencyMicros {
-    fn of(measured: &Measured) -> Self {
+    fn of(latency: &Histogram) -> Self {
         let micros = |nanos: u64| float(nanos) / 1000.0;
-        let latency = &measured.latency;
         Self {
             p50: micros(latency.quantile(500)),
+            p90: micros(latency.quantile(900)),
             p99: micros(latency.quantile(990)),
             p999: micros(latency.quantile(999)),
             max: micros(latency.max()),
         }
+    }
+}
+
+impl LatencyMicros {
+    fn text(&self) -> String {
+        let Self {
+            p50,
+            p90,
+            p99,
+            p999,
+            max,
+        } = self;
+        format!(
+            "p50 {p50:.0} us, p90 {p90:.0} us, p99 {p99:.0} us, p99.9 {p999:.0} us, max {max:.0} us"
+        )
     }
 }
 
@@ -159,7 +213,10 @@ impl Report {
             messages_per_second,
             payload_megabytes_per_second: messages_per_second * f64::from(common.payload_bytes)
                 / 1e6,
-            latency_us: LatencyMicros::of(measured),
+            latency_us: LatencyMicros::of(&measured.latency),
+            ack_latency_us: (!measured.ack_latency.is_empty())
+                .then(|| LatencyMicros::of(&measured.ack_latency)),
+            delivery: None,
             errors: measured.errors.clone(),
             generator_cpu_seconds: run.generator_cpu_seconds,
             generator_cpu_us_per_message: per(run.generator_cpu_seconds * 1e6, messages),
@@ -172,13 +229,32 @@ impl Report {
         }
     }
 
+    pub(crate) fn with_delivery(self, delivery: Delivery) -> Self {
+        Self {
+            delivery: Some(delivery),
+            ..self
+        }
+    }
+
+    /// # Errors
+    /// When a message did not arrive.
+    pub(crate) fn all_delivered(&self) -> Result<(), Failure> {
+        match &self.delivery {
+            Some(delivery) if delivery.missing > 0 => Err(Failure::Failed(format!(
+                "{} of {} messages did not arrive in time",
+                delivery.missing, delivery.expected
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn text(&self) -> String {
-        let l = &self.latency_us;
         format!(
             "{load}, {payload_bytes} B payload, {partitions} partitions\n\
              {rate:.0} msg/s, {megabytes:.1} MB/s, durability {durability} \
              ({messages} messages in {seconds:.2} s)\n\
-             latency    p50 {p50:.0} us, p99 {p99:.0} us, p99.9 {p999:.0} us, max {max:.0} us\n\
+             {latency_of}    {latency}\n\
+             {consumed}\
              errors     {errors}\n\
              generator  {generator:.2} s CPU, {generator_each:.2} us/message\n\
              broker     {broker}",
@@ -190,15 +266,23 @@ impl Report {
             durability = self.durability,
             messages = self.messages,
             seconds = self.seconds,
-            p50 = l.p50,
-            p99 = l.p99,
-            p999 = l.p999,
-            max = l.max,
+            latency_of = self.load.latency_of(),
+            latency = self.latency_us.text(),
+            consumed = self.consumed_text(),
             errors = self.errors_text(),
             generator = self.generator_cpu_seconds,
             generator_each = self.generator_cpu_us_per_message,
             broker = self.broker_text(),
         )
+    }
+
+    /// The lines about acknowledgements and what arrived, if there are any.
+    fn consumed_text(&self) -> String {
+        let acks = self.ack_latency_us.as_ref();
+        let acks = acks.map(|acks| format!("acks       {}\n", acks.text()));
+        let delivery = self.delivery.as_ref();
+        let delivery = delivery.map(|delivery| format!("delivery   {}\n", delivery.text()));
+        acks.into_iter().chain(delivery).collect()
     }
 
     fn errors_text(&self) -> String {

@@ -99,6 +99,40 @@ pub(crate) fn get_stored_lines(endpoint: &Endpoint, query: &str) -> Vec<u8> {
     head.into_bytes()
 }
 
+/// A POST without a body. `part` is what the endpoint's path goes on with.
+pub(crate) fn post_nothing(endpoint: &Endpoint, part: &str) -> Vec<u8> {
+    let mut head = head("POST", endpoint, part);
+    head.push_str("Content-Length: 0\r\n\r\n");
+    head.into_bytes()
+}
+
+/// A POST of receipts, texts that nothing need escape, in a list.
+pub(crate) fn post_receipts<'a>(
+    endpoint: &Endpoint,
+    part: &str,
+    receipts: impl Iterator<Item = &'a [u8]> + Clone,
+) -> Vec<u8> {
+    const BEFORE: &[u8] = b"{\"receipts\":[";
+    const AFTER: &[u8] = b"]}";
+    let bytes: usize = receipts.clone().map(|receipt| receipt.len() + 3).sum();
+    let body_bytes = BEFORE.len() + bytes.saturating_sub(1) + AFTER.len();
+    let mut head = head("POST", endpoint, part);
+    let _infallible = write!(
+        head,
+        "Content-Type: application/json\r\nContent-Length: {body_bytes}\r\n\r\n"
+    );
+    let mut request = head.into_bytes();
+    request.reserve(body_bytes);
+    request.extend_from_slice(BEFORE);
+    for (index, receipt) in receipts.enumerate() {
+        request.extend_from_slice(if index > 0 { b",\"" } else { b"\"" });
+        request.extend_from_slice(receipt);
+        request.push(b'"');
+    }
+    request.extend_from_slice(AFTER);
+    request
+}
+
 fn head(method: &str, endpoint: &Endpoint, query: &str) -> String {
     let Endpoint { authority, path } = endpoint;
     format!("{method} {path}{query} HTTP/1.1\r\nHost: {authority}\r\n")
@@ -134,6 +168,17 @@ mod tests {
                 .map(|line| number_of(line.as_bytes()).unwrap())
                 .collect();
             assert_eq!(numbers, [first, first + 1, first + 2]);
+        }
+    }
+
+    #[test]
+    fn receipts_are_a_list_whatever_their_number() {
+        for count in 0..3 {
+            let receipts: Vec<&[u8]> = vec![b"AQ-_"; count];
+            let request = post_receipts(&endpoint(), "/ack", receipts.iter().copied());
+            assert!(request.starts_with(b"POST /p/ack HTTP/1.1\r\n"));
+            let expected = serde_json::json!({ "receipts": vec!["AQ-_"; count] });
+            assert_eq!(body_of(&request), expected.to_string());
         }
     }
 

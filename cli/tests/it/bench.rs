@@ -97,6 +97,29 @@ fn every_reader_fetches_every_message() {
 }
 
 #[test]
+fn a_group_consumes_every_message_once() {
+    let broker = Up::start();
+    for load in [
+        "consume --messages 1001 --consumers 3 --partitions 2 --lease 100",
+        "consume --messages 101 --lease 7 --pipeline off",
+        "consume --messages 301 --keys 10 --partitions 3",
+    ] {
+        let report = bench(&broker, load);
+        let delivery = &report["delivery"];
+        assert_eq!(report["messages"], delivery["expected"], "{report}");
+        assert_eq!(delivery["missing"], 0, "{report}");
+        assert_eq!(delivery["twice"], 0, "{report}");
+        let is_keyed = load.contains("keys");
+        assert_eq!(delivery["out_of_order"] == 0, is_keyed, "{report}");
+        assert!(report["errors"].as_object().unwrap().is_empty(), "{report}");
+        assert!(
+            report["ack_latency_us"]["p50"].as_f64() > Some(0.0),
+            "{report}"
+        );
+    }
+}
+
+#[test]
 fn a_batch_that_no_broker_takes_is_wrong_usage() {
     let broker = Up::start();
     let output = broker.weir(&["bench", "publish-batch", "--payload-bytes", "1000000"]);

@@ -13,7 +13,7 @@ With `--output json` it prints JSON, and errors as the broker's error object on 
 This page is made from `--help`: `UPDATE_DOCS=1 cargo test -p weir-cli --test it help`.
 ";
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "",
     "up",
     "produce",
@@ -30,6 +30,7 @@ const COMMANDS: [&str; 17] = [
     "bench publish",
     "bench publish-batch",
     "bench fetch",
+    "bench consume",
     "help",
 ];
 
