@@ -11,11 +11,15 @@ mod clients;
 mod connection;
 mod consume;
 mod consumer;
+mod departures;
+mod end_to_end;
 mod endpoint;
+mod events;
 mod fetch;
 mod fill;
 mod histogram;
 mod leased;
+mod listener;
 mod measured;
 mod options;
 mod payload;
@@ -41,6 +45,7 @@ Examples:
   weir bench publish-batch --clients 4 --batch 256
   weir bench fetch --clients 4
   weir bench consume --consumers 4
+  weir bench e2e --via lease
 
 Broker and generator share the machine if both run on it: a rate is what the two do together. CPU
 per message depends on that far less, so compare it first.")]
@@ -55,6 +60,8 @@ enum Load {
     PublishBatch(publish::PublishBatch),
     Fetch(fetch::Fetch),
     Consume(consume::Consume),
+    #[command(name = "e2e")]
+    EndToEnd(end_to_end::EndToEnd),
 }
 
 impl Bench {
@@ -64,6 +71,7 @@ impl Bench {
             Load::PublishBatch(publish) => &publish.common,
             Load::Fetch(fetch) => &fetch.common,
             Load::Consume(consume) => &consume.common,
+            Load::EndToEnd(end_to_end) => &end_to_end.common,
         };
         common.threads as usize
     }
@@ -75,5 +83,6 @@ pub(crate) async fn run(broker: &str, output: Output, bench: Bench) -> Result<()
         Load::PublishBatch(publish) => publish.run(broker, output).await,
         Load::Fetch(fetch) => fetch.run(broker, output).await,
         Load::Consume(consume) => consume.run(broker, output).await,
+        Load::EndToEnd(end_to_end) => end_to_end.run(broker, output).await,
     }
 }

@@ -60,6 +60,12 @@ impl<'a> Client<'a> {
         }
     }
 
+    /// Connects before the first request, so that it need not wait for that; if it cannot be, the
+    /// first request will tell.
+    pub(crate) async fn connect(&mut self) {
+        self.connection = Connection::open(self.endpoint).await.ok();
+    }
+
     pub(crate) const fn gave_up(&self) -> bool {
         self.failures_in_a_row >= MAX_FAILURES_IN_A_ROW
     }

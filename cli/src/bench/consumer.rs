@@ -19,6 +19,15 @@ pub(crate) enum Pipeline {
     Off,
 }
 
+impl Pipeline {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// What all consumers of the group share.
 pub(crate) struct Plan {
     /// Of the group.
@@ -77,7 +86,7 @@ impl Plan {
                 continue;
             };
             let measured = &mut client.measured;
-            let leased = Leased::scan(answer.body, |number| {
+            let leased = Leased::scan(&answer.body, |number| {
                 if self.arrivals.mark(number) == Arrival::Foreign {
                     measured.failed("foreign_message".into());
                 }

@@ -17,6 +17,11 @@ impl Endpoint {
         Self::part_of(client, broker, topic, "messages")
     }
 
+    /// Where a topic's messages come as they are published.
+    pub(crate) fn stream_of(client: &Client, broker: &str, topic: &TopicName) -> Self {
+        Self::part_of(client, broker, topic, "stream")
+    }
+
     /// The group that is made for a run.
     pub(crate) fn group_of(client: &Client, broker: &str, topic: &TopicName) -> Self {
         Self::part_of(client, broker, topic, &format!("groups/{GROUP}"))

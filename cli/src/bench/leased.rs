@@ -4,7 +4,6 @@
 use super::payload::number_of;
 use bytes::Bytes;
 use memchr::{memchr, memmem};
-use std::ops::Range;
 
 const BEFORE_RECEIPT: &[u8] = br#""receipt":""#;
 /// Within a JSON text its quotes would be escaped, so no key, id or header can hold it.
@@ -13,25 +12,18 @@ const ACKED: &[u8] = br#""status":"acked""#;
 
 /// The messages of one answer of a lease.
 pub(crate) struct Leased {
-    answer: Bytes,
-    receipts: Vec<Range<usize>>,
+    receipts: Vec<Bytes>,
 }
 
 impl Leased {
     /// `each` gets the number of each message, `None` when it is none of ours.
-    pub(crate) fn scan(answer: Bytes, mut each: impl FnMut(Option<u64>)) -> Self {
+    pub(crate) fn scan(answer: &Bytes, mut each: impl FnMut(Option<u64>)) -> Self {
         let mut receipts = Vec::new();
-        let mut begins = memmem::find_iter(&answer, BEFORE_RECEIPT).peekable();
-        while let Some(begin) = begins.next() {
-            let end = begins.peek().map_or(answer.len(), |next| *next);
-            each(number_in(&answer[begin..end]));
-            if let Some(length) = receipt_in(&answer[begin..end]).map(<[u8]>::len) {
-                let at = begin + BEFORE_RECEIPT.len();
-                receipts.push(at..at + length);
-            }
+        for message in messages_in(answer) {
+            each(number_in(message));
+            receipts.extend(receipt_in(message).map(|receipt| answer.slice_ref(receipt)));
         }
-        drop(begins);
-        Self { answer, receipts }
+        Self { receipts }
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
@@ -40,9 +32,18 @@ impl Leased {
 
     /// Base64url texts, which nothing escapes.
     pub(crate) fn receipts(&self) -> impl Iterator<Item = &[u8]> + Clone {
-        let receipts = self.receipts.iter();
-        receipts.map(|receipt| &self.answer[receipt.clone()])
+        self.receipts.iter().map(|receipt| &receipt[..])
     }
+}
+
+/// The messages in an answer of a lease, each from its receipt.
+pub(crate) fn messages_in(answer: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut begins = memmem::find_iter(answer, BEFORE_RECEIPT).peekable();
+    std::iter::from_fn(move || {
+        let begin = begins.next()?;
+        let end = begins.peek().map_or(answer.len(), |next| *next);
+        Some(&answer[begin..end])
+    })
 }
 
 /// The receipt of one leased message; `None` when it is not leased.
@@ -98,7 +99,7 @@ mod tests {
         push(&mut answer, "C", &line(8));
         answer.extend_from_slice(b"]}");
         let mut numbers = Vec::new();
-        let leased = Leased::scan(answer.into(), |number| numbers.push(number));
+        let leased = Leased::scan(&answer.into(), |number| numbers.push(number));
         assert_eq!(numbers, [Some(7), None, Some(8)]);
         let receipts: Vec<_> = leased.receipts().collect();
         assert_eq!(receipts, [b"AQ-_1".as_slice(), b"B", b"C"]);
@@ -106,7 +107,7 @@ mod tests {
 
     #[test]
     fn no_messages_are_none() {
-        let leased = Leased::scan(br#"{"messages":[]}"#.as_slice().into(), |_| panic!());
+        let leased = Leased::scan(&Bytes::from_static(br#"{"messages":[]}"#), |_| panic!());
         assert!(leased.is_empty());
     }
 

@@ -2,6 +2,7 @@ use super::arrivals::Delivery;
 use super::clients::{BrokerRun, Run};
 use super::consumer::Pipeline;
 use super::histogram::Histogram;
+use super::listener::Via;
 use super::options::Common;
 use crate::failure::Failure;
 use crate::table::human_bytes;
@@ -32,6 +33,13 @@ pub(crate) enum Load {
         lease: u64,
         pipeline: Pipeline,
         keys: u64,
+    },
+    #[serde(rename = "e2e")]
+    EndToEnd {
+        /// Messages a second that were due.
+        rate: u64,
+        publishers: u64,
+        via: Via,
     },
 }
 
@@ -102,7 +110,10 @@ impl Load {
     const fn latency_of(&self) -> &'static str {
         match self {
             Self::Consume { .. } => "leases ",
-            Self::Publish { .. } | Self::PublishBatch { .. } | Self::Fetch { .. } => "latency",
+            Self::Publish { .. }
+            | Self::PublishBatch { .. }
+            | Self::Fetch { .. }
+            | Self::EndToEnd { .. } => "latency",
         }
     }
 
@@ -118,16 +129,21 @@ impl Load {
             } => format!(
                 "fetch: {clients} clients, {topic_messages} messages each, all of them checked"
             ),
+            Self::EndToEnd {
+                rate,
+                publishers,
+                via,
+            } => format!(
+                "e2e: {publishers} publishers, {rate} msg/s due, via {}",
+                via.name()
+            ),
             Self::Consume {
                 consumers,
                 lease,
                 pipeline,
                 keys,
             } => {
-                let pipeline = match pipeline {
-                    Pipeline::On => "on",
-                    Pipeline::Off => "off",
-                };
+                let pipeline = pipeline.name();
                 format!(
                     "consume: {consumers} consumers, lease {lease}, pipeline {pipeline}, {keys} keys"
                 )

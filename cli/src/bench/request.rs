@@ -99,6 +99,13 @@ pub(crate) fn get_stored_lines(endpoint: &Endpoint, query: &str) -> Vec<u8> {
     head.into_bytes()
 }
 
+/// A GET of server-sent events. `part` is what the endpoint's path goes on with.
+pub(crate) fn get_events(endpoint: &Endpoint, part: &str) -> Vec<u8> {
+    let mut head = head("GET", endpoint, part);
+    head.push_str("Accept: text/event-stream\r\n\r\n");
+    head.into_bytes()
+}
+
 /// A POST without a body. `part` is what the endpoint's path goes on with.
 pub(crate) fn post_nothing(endpoint: &Endpoint, part: &str) -> Vec<u8> {
     let mut head = head("POST", endpoint, part);

@@ -119,6 +119,29 @@ fn a_group_consumes_every_message_once() {
     }
 }
 
+/// Whether it acknowledged.
+fn reaches_the_waiting_consumer(via: &str) -> bool {
+    let broker = Up::start();
+    let run = "e2e --rate 300 --seconds 1 --publishers 3 --partitions 2 --via";
+    let report = bench(&broker, &format!("{run} {via}"));
+    assert_eq!(report["messages"], 300, "{report}");
+    assert_eq!(report["delivery"]["missing"], 0, "{report}");
+    assert_eq!(report["delivery"]["twice"], 0, "{report}");
+    assert!(report["latency_us"]["p50"].as_f64() > Some(0.0), "{report}");
+    assert!(report["errors"].as_object().unwrap().is_empty(), "{report}");
+    report["ack_latency_us"]["p50"].is_number()
+}
+
+#[test]
+fn every_message_reaches_who_follows_the_topic() {
+    assert!(!reaches_the_waiting_consumer("stream"));
+}
+
+#[test]
+fn every_message_reaches_who_waits_for_leases() {
+    assert!(reaches_the_waiting_consumer("lease"));
+}
+
 #[test]
 fn a_batch_that_no_broker_takes_is_wrong_usage() {
     let broker = Up::start();

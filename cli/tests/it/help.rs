@@ -13,7 +13,7 @@ With `--output json` it prints JSON, and errors as the broker's error object on 
 This page is made from `--help`: `UPDATE_DOCS=1 cargo test -p weir-cli --test it help`.
 ";
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "",
     "up",
     "produce",
@@ -31,6 +31,7 @@ const COMMANDS: [&str; 18] = [
     "bench publish-batch",
     "bench fetch",
     "bench consume",
+    "bench e2e",
     "help",
 ];
 
