@@ -5,6 +5,8 @@
 #
 #   SCENARIOS="publish fetch"         a subset of: publish publish-batch fetch consume e2e
 #   REPEATS=3 SECONDS_PER_RUN=3       rounds through all peers; length of a measurement
+#   BACKLOG=N                         messages of consume and fetch; default: 400000, RabbitMQ 100000
+#   WEIR_E2E=lease                    how weir's consumer of e2e listens: group-stream, lease, stream
 #   WORK=DIR                          data directories; default: a folder in $TMPDIR
 #   WEIR_BIN=FILE                     default: this checkout's release build
 #
@@ -20,6 +22,7 @@ work=${WORK:-${TMPDIR:-/tmp}/peerbench}
 repeats=${REPEATS:-3}
 seconds=${SECONDS_PER_RUN:-3}
 e2e_seconds=${E2E_SECONDS:-20}
+weir_e2e=${WEIR_E2E:-group-stream}
 scenarios=${SCENARIOS:-publish publish-batch fetch consume e2e}
 bench=./target/release/peerbench
 all=(warp warp-1-thread redis-everysec redis-always nats rabbit-classic rabbit-classic-v2
@@ -141,10 +144,12 @@ fetch() {
 consume() {
     local consumers
     for consumers in 1 4; do
-        once consume --consumers $consumers --messages "$backlog" --seconds 20 "$@"
+        once consume --consumers $consumers --messages "$backlog" --take 256 --seconds 20
     done
 }
-e2e() { once e2e --publishers 16 --consumers 1 --seconds "$e2e_seconds"; }
+e2e() {
+    once e2e --publishers 16 --consumers 1 --rate 1000 --seconds "$e2e_seconds" "${e2e_via[@]}"
+}
 
 # each SCENARIO…: those of them that were asked for.
 each() {
@@ -155,7 +160,7 @@ each() {
 }
 
 measure() {
-    label=$1 backlog=400000 fetch_take=1000
+    label=$1 backlog=${BACKLOG:-400000} fetch_take=1000 e2e_via=()
     case $label in
         warp | warp-1-thread)
             if [[ $label == warp ]]; then start_warp; else start_warp --threads 1; fi
@@ -166,14 +171,21 @@ measure() {
             if [[ $label == weir ]]; then start_weir fsync; else start_weir os; fi
             local topic=/v1/topics/{{topic}}
             local group=$topic/groups/g
+            case $weir_e2e in
+                group-stream) e2e_via=(--sse-path "$group/stream?max_in_flight=512&member={{consumer}}") ;;
+                lease) e2e_via=() ;;
+                stream) e2e_via=(--sse-path "$topic/stream?from=earliest") ;;
+                *) echo "WEIR_E2E is $weir_e2e; known: group-stream lease stream" >&2; return 1 ;;
+            esac
             peer=(--system http --addr 127.0.0.1:$weir_port
                 --create-method PUT --create-path $topic --create-body '{"partitions":1}'
                 --publish-path $topic/messages
                 --batch-path $topic/messages --batch-item '{"payload":{{payload}}}'
                 --fetch-path "$topic/messages?partition=0&from={{next}}&limit=10000&max_bytes=1048576"
+                --group-path $group
                 --consume-method POST --consume-path "$group/lease?max={{max}}&wait=1s"
-                --ack-pointer '/messages/*/receipt' --ack-path $group/ack
-                --ack-body '{"receipts":{{ack}}}'
+                --ack-member receipt --ack-path $group/ack
+                --ack-body '{"receipts":{{ack}}}' --ack-done '"status":"acked"'
                 --delete-path $topic)
             each publish publish-batch fetch consume e2e ;;
         redis-*)
@@ -189,7 +201,7 @@ measure() {
             [[ $type != classic-v2 ]] || version=2
             start_rabbit $version
             peer=(--system rabbit --addr 127.0.0.1:$rabbit_port --queue-type "${type%-v2}")
-            backlog=100000
+            backlog=${BACKLOG:-100000}
             each publish publish-batch consume e2e ;;
         minimq)
             [[ -n ${MINIMQ_BIN:-} ]] || { skip "MINIMQ_BIN is unset"; return; }

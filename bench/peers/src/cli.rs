@@ -112,8 +112,8 @@ pub struct RunArgs {
 
 /// How the generic HTTP driver speaks. `{{topic}}` stands for a name that is new in each
 /// run, `{{payload}}` for the JSON object, `{{payload_str}}` for it as a JSON string,
-/// `{{max}}` for `--take`, `{{consumer}}` for the consumer's number, `{{ack}}` for what
-/// `--ack-pointer` found in the last answer.
+/// `{{max}}` for `--take`, `{{consumer}}` for the consumer's number, `{{ack}}` for the JSON array of
+/// what `--ack-member` found in the last answer.
 #[derive(Args, Clone)]
 pub struct HttpArgs {
     /// PUT or POST once before the run, to create the topic. None by default.
@@ -159,17 +159,25 @@ pub struct HttpArgs {
     /// DELETE it after the run, to free the space. None by default.
     #[arg(long)]
     pub delete_path: Option<String>,
-    /// JSON pointer into the answer of consume; its value becomes `{{ack}}`. A `*` takes all of
-    /// an array's items and makes an array of what is found.
+    /// PUT it once before the run, to create the group. None by default.
     #[arg(long)]
-    pub ack_pointer: Option<String>,
+    pub group_path: Option<String>,
+    /// Member of each message whose text acknowledges it, one without escapes. It is found by
+    /// scanning, because the generator shares the processors with the broker.
+    #[arg(long, default_value = "receipt")]
+    pub ack_member: String,
+    /// Send acknowledgements there, on a connection of their own: the next messages are asked for
+    /// while one is on its way. None by default.
     #[arg(long)]
     pub ack_path: Option<String>,
+    /// What an answer must hold as often as messages were acknowledged.
+    #[arg(long)]
+    pub ack_done: Option<String>,
     #[arg(long, default_value = "POST")]
     pub ack_method: String,
     #[arg(long, default_value = "")]
     pub ack_body: String,
-    /// Consume from this server-sent event stream instead (no acks).
+    /// Consume from this server-sent event stream instead.
     #[arg(long)]
     pub sse_path: Option<String>,
     /// Pause after an empty answer, for brokers without long polling.

@@ -96,6 +96,7 @@ impl System for Iggy {
             client,
             names,
             reader: Reader::group(group),
+            taken: None,
         })
     }
 
@@ -137,6 +138,8 @@ pub struct IggyConsumer {
     client: IggyClient,
     names: Names,
     reader: Reader,
+    /// Partition and offset of the last message that was taken.
+    taken: Option<(u32, u64)>,
 }
 
 impl Consumer for IggyConsumer {
@@ -154,9 +157,17 @@ impl Consumer for IggyConsumer {
         for message in &polled.messages {
             payload::scan(&message.payload, out);
         }
-        let partition = Some(polled.partition_id);
+        self.taken = Some((polled.partition_id, last.header.offset));
+        Ok(())
+    }
+
+    async fn ack(&mut self) -> Result<()> {
+        let Some((partition, offset)) = self.taken.take() else {
+            return Ok(());
+        };
+        let Names { stream, topic } = &self.names;
         self.client
-            .store_consumer_offset(&self.reader, stream, topic, partition, last.header.offset)
+            .store_consumer_offset(&self.reader, stream, topic, Some(partition), offset)
             .await?;
         Ok(())
     }

@@ -5,6 +5,7 @@ pub mod http;
 #[cfg(feature = "iggy")]
 pub mod iggy;
 pub mod nats;
+mod outstanding;
 pub mod rabbit;
 pub mod redis;
 
@@ -40,8 +41,17 @@ pub trait Publisher: Send + 'static {
 }
 
 pub trait Consumer: Send + 'static {
-    /// Waits for messages, takes at most `max`, acknowledges them and adds their stamps to
-    /// `out`. May return with none.
+    /// Waits for messages, takes at most `max` and adds their stamps to `out`. May return with
+    /// none.
     fn take(&mut self, max: usize, out: &mut Vec<Stamp>)
     -> impl Future<Output = Result<()>> + Send;
+    /// Acknowledges what the last `take` took. One acknowledgement may be on its way when this
+    /// returns, so that the next messages can be asked for meanwhile.
+    fn ack(&mut self) -> impl Future<Output = Result<()>> + Send {
+        async { Ok(()) }
+    }
+    /// Waits until the last acknowledgement is answered, or sent where the system answers none.
+    fn settle(&mut self) -> impl Future<Output = Result<()>> + Send {
+        async { Ok(()) }
+    }
 }

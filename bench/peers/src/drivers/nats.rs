@@ -66,12 +66,17 @@ impl System for Nats {
     }
 
     async fn consumer(&self, _number: usize) -> Result<NatsConsumer> {
-        let stream = self.context().await?.get_stream(STREAM).await?;
+        let context = self.context().await?;
+        let stream = context.get_stream(STREAM).await?;
         let consumer = stream
             .get_consumer(GROUP)
             .await
             .map_err(|e| anyhow!("{e}"))?;
-        Ok(NatsConsumer(Pulled::new(consumer)))
+        Ok(NatsConsumer {
+            pulled: Pulled::new(consumer),
+            client: context.client(),
+            taken: Vec::new(),
+        })
     }
 
     async fn reader(&self, _number: usize) -> Result<NatsReader> {
@@ -122,7 +127,8 @@ impl Pulled {
         }
     }
 
-    /// Waits for a message, and takes with it what has already arrived.
+    /// Waits for a message, and takes with it what has already arrived. Meanwhile the next ones
+    /// flow: up to two takes are asked for.
     async fn take(&mut self, max: usize) -> Result<Vec<jetstream::Message>> {
         let messages = match &mut self.messages {
             Some(messages) => messages,
@@ -141,16 +147,32 @@ impl Pulled {
     }
 }
 
-pub struct NatsConsumer(Pulled);
+/// Acknowledges as `Message::ack` does: sent, not answered. `double_ack` would wait for an answer.
+pub struct NatsConsumer {
+    pulled: Pulled,
+    client: async_nats::Client,
+    taken: Vec<jetstream::Message>,
+}
 
 impl Consumer for NatsConsumer {
     async fn take(&mut self, max: usize, out: &mut Vec<Stamp>) -> Result<()> {
-        for message in self.0.take(max).await? {
+        self.taken = self.pulled.take(max).await?;
+        for message in &self.taken {
             payload::scan(&message.payload, out);
+        }
+        Ok(())
+    }
+
+    async fn ack(&mut self) -> Result<()> {
+        for message in self.taken.drain(..) {
             let acked = message.ack_with(AckKind::Ack).await;
             acked.map_err(|e| anyhow!("{e}"))?;
         }
         Ok(())
+    }
+
+    async fn settle(&mut self) -> Result<()> {
+        Ok(self.client.flush().await?)
     }
 }
 

@@ -89,6 +89,7 @@ impl System for Rabbit {
         Ok(RabbitConsumer {
             channel,
             deliveries: None,
+            last: None,
             _connection: connection,
         })
     }
@@ -138,6 +139,8 @@ impl Publisher for RabbitPublisher {
 pub struct RabbitConsumer {
     channel: Channel,
     deliveries: Option<lapin::Consumer>,
+    /// Tag of the last delivery that was taken and not acknowledged.
+    last: Option<u64>,
     _connection: Arc<Connection>,
 }
 
@@ -152,22 +155,29 @@ impl Consumer for RabbitConsumer {
             .await
             .context("the consumer was cancelled")??;
         payload::scan(&first.data, out);
-        let mut last = first.delivery_tag;
+        let last = self.last.insert(first.delivery_tag);
         for _ in 1..max {
             let Some(Some(delivery)) = deliveries.next().now_or_never() else {
                 break;
             };
             let delivery = delivery?;
             payload::scan(&delivery.data, out);
-            last = delivery.delivery_tag;
+            *last = delivery.delivery_tag;
         }
-        self.channel
-            .basic_ack(last, BasicAckOptions { multiple: true })
-            .await?;
+        Ok(())
+    }
+
+    /// One for all that was taken. AMQP answers no acknowledgement of a consumer: it is sent.
+    async fn ack(&mut self) -> Result<()> {
+        if let Some(last) = self.last.take() {
+            let all = BasicAckOptions { multiple: true };
+            self.channel.basic_ack(last, all).await?;
+        }
         Ok(())
     }
 }
 
+/// Two takes flow at a time, as with the other systems.
 async fn subscribe(channel: &Channel, max: usize) -> Result<lapin::Consumer> {
     let prefetch = u16::try_from(2 * max)?;
     channel

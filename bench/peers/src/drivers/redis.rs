@@ -1,5 +1,6 @@
 //! Redis Streams: XADD, XREADGROUP and XACK, XRANGE. Durability is the server's `appendfsync`.
 
+use super::outstanding::Outstanding;
 use super::{Consumer, Publisher, System};
 use crate::cli::RunArgs;
 use crate::payload::{self, Stamp};
@@ -58,6 +59,10 @@ impl System for Redis {
         Ok(RedisConsumer {
             connection: self.connect().await?,
             name: format!("c{number}"),
+            taken: Vec::new(),
+            // A connection that waits for messages answers nothing else.
+            acking: self.connect().await?,
+            acks: Outstanding::default(),
         })
     }
 
@@ -104,6 +109,10 @@ impl Publisher for RedisPublisher {
 pub struct RedisConsumer {
     connection: MultiplexedConnection,
     name: String,
+    /// Ids to be acknowledged.
+    taken: Vec<Vec<u8>>,
+    acking: MultiplexedConnection,
+    acks: Outstanding,
 }
 
 impl Consumer for RedisConsumer {
@@ -123,16 +132,26 @@ impl Consumer for RedisConsumer {
             .await?;
         let mut ids = Vec::new();
         collect(&reply, &mut ids, out);
-        if ids.is_empty() {
+        self.taken = ids.into_iter().map(<[u8]>::to_vec).collect();
+        Ok(())
+    }
+
+    async fn ack(&mut self) -> Result<()> {
+        if self.taken.is_empty() {
             return Ok(());
         }
         let mut ack = cmd("XACK");
         ack.arg(KEY).arg(GROUP);
-        for id in ids {
+        for id in self.taken.drain(..) {
             ack.arg(id);
         }
-        ack.exec_async(&mut self.connection).await?;
-        Ok(())
+        let mut acking = self.acking.clone();
+        let ack = async move { Ok(ack.exec_async(&mut acking).await?) };
+        self.acks.start(ack).await
+    }
+
+    async fn settle(&mut self) -> Result<()> {
+        self.acks.settle().await
     }
 }
 

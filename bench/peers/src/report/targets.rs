@@ -13,6 +13,7 @@ const REDIS_ALWAYS_THERE: f64 = 68_000.0;
 enum Metric {
     Rate,
     P50Us,
+    P99Us,
     CpuUsPerMessage,
     PeakRssMb,
 }
@@ -30,6 +31,11 @@ enum Load {
     Fetch {
         readers: usize,
     },
+    Consume {
+        consumers: usize,
+    },
+    /// At 1,000 messages a second, to one consumer.
+    EndToEnd,
 }
 
 /// Who we compare with.
@@ -57,16 +63,20 @@ enum Bound {
     /// Where less is better.
     AtMost(f64),
     GoalAtMost(f64),
+    /// Only to be seen.
+    Nothing,
 }
 
-use Bound::{AtMost, Goal, GoalAtMost, Minimum};
-use Load::{Batches, Fetch, Publish};
-use Metric::{CpuUsPerMessage, P50Us, PeakRssMb, Rate};
+use Bound::{AtMost, Goal, GoalAtMost, Minimum, Nothing};
+use Load::{Batches, Consume, EndToEnd, Fetch, Publish};
+use Metric::{CpuUsPerMessage, P50Us, P99Us, PeakRssMb, Rate};
 use Peer::{Measured, MeasuredOr};
 
 const REDIS_ALWAYS: Peer = Measured("redis-always");
 const REDIS_EVERYSEC: Peer = Measured("redis-everysec");
 const NATS: Peer = Measured("nats");
+const RABBIT_QUORUM: Peer = Measured("rabbit-quorum");
+const OURSELVES: Peer = Measured(OURS);
 const WARP: Peer = Measured("warp");
 const fn iggy_fsync(known: f64) -> Peer {
     MeasuredOr("iggy-fsync", known)
@@ -89,7 +99,7 @@ const BATCHES_4X256_1KIB: Load = Batches {
     size: 1024,
 };
 
-const TARGETS: [Target; 17] = [
+const TARGETS: [Target; 24] = [
     target(Publish { clients: 1 }, P50Us, REDIS_ALWAYS, &[AtMost(1.0)]),
     target(
         Publish { clients: 16 },
@@ -129,6 +139,34 @@ const TARGETS: [Target; 17] = [
     target(Fetch { readers: 1 }, Rate, IGGY_FETCH, &[Goal(1.0)]),
     target(Fetch { readers: 4 }, Rate, REDIS_EVERYSEC, &[Minimum(3.0)]),
     target(Fetch { readers: 4 }, Rate, IGGY_FETCH, &[Goal(1.0)]).against(Fetch { readers: 1 }),
+    target(
+        Consume { consumers: 1 },
+        Rate,
+        NATS,
+        &[Minimum(1.5), Goal(2.0)],
+    ),
+    target(
+        Consume { consumers: 4 },
+        Rate,
+        NATS,
+        &[Minimum(2.0), Goal(3.0)],
+    ),
+    target(Consume { consumers: 1 }, Rate, REDIS_EVERYSEC, &[Nothing]),
+    target(Consume { consumers: 4 }, Rate, REDIS_EVERYSEC, &[Nothing]),
+    target(Consume { consumers: 4 }, Rate, OURSELVES, &[Minimum(0.5)])
+        .against(Fetch { readers: 4 }),
+    target(
+        EndToEnd,
+        P50Us,
+        REDIS_ALWAYS,
+        &[AtMost(0.8), GoalAtMost(0.6)],
+    ),
+    target(
+        EndToEnd,
+        P99Us,
+        RABBIT_QUORUM,
+        &[AtMost(1.0), GoalAtMost(0.8)],
+    ),
     target(
         Publish { clients: 16 },
         CpuUsPerMessage,
@@ -202,10 +240,14 @@ fn ratio(ours: Spread, theirs: Spread) -> Spread {
 /// The peer as the table names it, and its figures.
 fn theirs(runs: &Runs, target: &Target) -> (String, Option<Spread>) {
     let load = target.peer_load.unwrap_or(target.load);
+    let name = |label: &str| match target.peer_load {
+        Some(other) => format!("{label}, {}", other.text()),
+        None => label.to_owned(),
+    };
     match target.peer {
-        Measured(label) => (label.to_owned(), spread(runs, label, load, target.metric)),
+        Measured(label) => (name(label), spread(runs, label, load, target.metric)),
         MeasuredOr(label, known) => match spread(runs, label, load, target.metric) {
-            Some(measured) => (label.to_owned(), Some(measured)),
+            Some(measured) => (name(label), Some(measured)),
             None => known_elsewhere(runs, label, known, target.metric),
         },
     }
@@ -246,6 +288,10 @@ impl Load {
                 is_such && (setup.publishers, setup.batch) == (clients, batch)
             }
             Fetch { readers } => (scenario, setup.consumers, size) == ("fetch", readers, 200),
+            Consume { consumers } => {
+                (scenario, setup.consumers, size) == ("consume", consumers, 200)
+            }
+            EndToEnd => (scenario, setup.consumers, size) == ("e2e", 1, 200),
         }
     }
 
@@ -260,6 +306,8 @@ impl Load {
                 format!("publish-batch, {clients} × {batch}, {size} B")
             }
             Fetch { readers } => format!("fetch, {readers} readers"),
+            Consume { consumers } => format!("consume, {consumers} consumers"),
+            EndToEnd => "e2e, 1,000 msg/s".to_owned(),
         }
     }
 }
@@ -269,6 +317,7 @@ impl Metric {
         match self {
             Rate => outcome.rate(),
             P50Us => outcome.p50_us,
+            P99Us => outcome.p99_us,
             CpuUsPerMessage => outcome.cpu_us_per_message(),
             PeakRssMb => outcome.peak_rss_mb,
         }
@@ -278,6 +327,7 @@ impl Metric {
         match self {
             Rate => "msg/s",
             P50Us => "p50 us",
+            P99Us => "p99 us",
             CpuUsPerMessage => "broker us CPU/msg",
             PeakRssMb => "peak RSS MB",
         }
@@ -289,6 +339,7 @@ impl Bound {
         match self {
             Minimum(least) | Goal(least) => ratio >= least,
             AtMost(most) | GoalAtMost(most) => ratio <= most,
+            Nothing => true,
         }
     }
 
@@ -296,7 +347,11 @@ impl Bound {
     fn verdict(self, ratio: Spread) -> String {
         let is_met = self.is_met(ratio.median);
         let is_sure = [ratio.low, ratio.high].map(|end| self.is_met(end)) == [is_met; 2];
-        let word = if is_met { "met" } else { "missed" };
+        let word = match self {
+            Nothing => return "–".to_owned(),
+            _ if is_met => "met",
+            _ => "missed",
+        };
         format!("{word}{}", if is_sure { "" } else { "?" })
     }
 
@@ -306,6 +361,7 @@ impl Bound {
             Goal(least) => format!("goal ≥ {least}"),
             AtMost(most) => format!("≤ {most}"),
             GoalAtMost(most) => format!("goal ≤ {most}"),
+            Nothing => "–".to_owned(),
         }
     }
 }
@@ -351,6 +407,21 @@ mod tests {
         assert!(text_of(lines).contains(scaled));
         lines = vec![run("iggy-fsync", "publish-batch", 1, 1000, 7)];
         assert!(text_of(lines).contains("| iggy-fsync | 7.00 |"));
+    }
+
+    #[test]
+    fn a_load_can_be_compared_with_another_of_ours() {
+        let text = text_of(vec![
+            run("weir", "consume", 4, 256, 60),
+            run("weir", "fetch", 4, 256, 100),
+            run("redis-everysec", "consume", 4, 256, 50),
+        ]);
+        let start = "| consume, 4 consumers, msg/s | 60.0 |";
+        let ours =
+            format!("{start} weir, fetch, 4 readers | 100 | 0.60 (0.60–0.60) | ≥ 0.5 | met |");
+        assert!(text.contains(&ours), "{text}");
+        let shown = format!("{start} redis-everysec | 50.0 | 1.20 (1.20–1.20) | – | – |");
+        assert!(text.contains(&shown), "{text}");
     }
 
     #[test]

@@ -1,11 +1,8 @@
 //! Which messages arrived, and how often.
 
 use crate::report::Outcome;
-use anyhow::{Result, bail};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
 
 pub struct Arrivals {
     seen: Vec<AtomicU64>,
@@ -37,7 +34,7 @@ impl Arrivals {
         if word.fetch_or(bit, Relaxed) & bit != 0 {
             self.duplicates.fetch_add(1, Relaxed);
         } else if self.distinct.fetch_add(1, Relaxed) + 1 == self.expected {
-            self.complete.notify_one();
+            self.complete.notify_waiters();
         }
     }
 
@@ -45,19 +42,12 @@ impl Arrivals {
         self.distinct.load(Relaxed) == self.expected
     }
 
-    /// Waits for all messages, for a failed task or for the time limit.
-    pub async fn until_complete(
-        &self,
-        tasks: &mut JoinSet<Result<()>>,
-        limit: Duration,
-    ) -> Result<()> {
-        tokio::select! {
-            () = self.complete.notified() => Ok(()),
-            () = tokio::time::sleep(limit) => Ok(()),
-            Some(task) = tasks.join_next() => match task? {
-                Ok(()) => bail!("a task ended early"),
-                Err(error) => Err(error),
-            },
+    /// Waits for all messages.
+    pub async fn complete(&self) {
+        // Before the question: what completes them in between wakes it too.
+        let notified = self.complete.notified();
+        if !self.is_complete() {
+            notified.await;
         }
     }
 

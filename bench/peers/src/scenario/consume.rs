@@ -33,18 +33,31 @@ pub async fn run<S: System>(system: &S, args: &RunArgs) -> Result<Outcome> {
         tasks.spawn(keep_taking(consumer, args.take, arrivals, latency));
     }
     let limit = Duration::from_secs_f64(args.seconds);
-    arrivals.until_complete(&mut tasks, limit).await?;
+    until_done(&mut tasks, limit).await?;
     let mut outcome = Outcome {
         seconds: start.elapsed().as_secs_f64(),
         ..Outcome::default()
     };
     meter.stop(&mut outcome);
-    tasks.abort_all();
     arrivals.settle(&mut outcome);
     Ok(outcome)
 }
 
-/// Takes and acknowledges until aborted; times since the send go to the histogram.
+/// Waits until all consumers have everything, one has failed or time is up; then there are none.
+pub async fn until_done(consumers: &mut JoinSet<Result<()>>, limit: Duration) -> Result<()> {
+    let all = async {
+        while let Some(consumer) = consumers.join_next().await {
+            consumer??;
+        }
+        Ok(())
+    };
+    let done = tokio::time::timeout(limit, all).await;
+    consumers.abort_all();
+    done.unwrap_or(Ok(()))
+}
+
+/// Takes and acknowledges until each message arrived somewhere and the own acknowledgements are
+/// settled; times since the send go to the histogram.
 pub async fn keep_taking<C: Consumer>(
     mut consumer: C,
     max: usize,
@@ -54,8 +67,12 @@ pub async fn keep_taking<C: Consumer>(
     let mut stamps = Vec::with_capacity(max);
     loop {
         stamps.clear();
-        consumer.take(max, &mut stamps).await?;
+        tokio::select! {
+            () = arrivals.complete() => return consumer.settle().await,
+            taken = consumer.take(max, &mut stamps) => taken?,
+        }
         let now = now_ns();
+        consumer.ack().await?;
         let mut latency = latency.lock().unwrap_or_else(PoisonError::into_inner);
         for stamp in &stamps {
             latency.saturating_record(now.saturating_sub(stamp.time_ns));

@@ -1,7 +1,7 @@
 //! A steady rate with a live consumer, timed from the send to the arrival.
 
 use super::arrivals::Arrivals;
-use super::consume::keep_taking;
+use super::consume::{keep_taking, until_done};
 use super::histogram;
 use super::meter::Meter;
 use crate::cli::RunArgs;
@@ -49,13 +49,12 @@ pub async fn run<S: System>(system: &S, args: &RunArgs) -> Result<Outcome> {
         senders.spawn(send(publisher, Template::new(args.size), schedule, ids));
     }
     let limit = Duration::from_secs_f64(args.seconds) + GRACE;
-    arrivals.until_complete(&mut consumers, limit).await?;
+    until_done(&mut consumers, limit).await?;
     let mut outcome = Outcome {
         seconds: start.elapsed().as_secs_f64(),
         ..Outcome::default()
     };
     meter.stop(&mut outcome);
-    consumers.abort_all();
     senders.abort_all();
     while let Some(sender) = senders.join_next().await {
         if let Ok(result) = sender {

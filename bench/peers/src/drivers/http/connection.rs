@@ -1,6 +1,5 @@
 //! One keep-alive connection, one request in flight.
 
-use crate::payload::{self, Stamp};
 use anyhow::{Context as _, Result, ensure};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
@@ -97,7 +96,7 @@ impl Connection {
     }
 }
 
-/// An event stream, and the end of what it sent so far, which may hold the start of a stamp.
+/// An event stream, and the end of what it sent so far: the start of a line.
 pub struct Events {
     body: Incoming,
     received: BytesMut,
@@ -105,21 +104,16 @@ pub struct Events {
 }
 
 impl Events {
-    pub async fn take(&mut self, out: &mut Vec<Stamp>) -> Result<()> {
-        let frame = self
-            .body
-            .frame()
-            .await
-            .context("the event stream ended")??;
-        let data = frame.data_ref().map_or(&[][..], |data| data);
-        self.received.extend_from_slice(data);
-        let scanned = payload::scan(&self.received, out);
-        let done = self
-            .received
-            .len()
-            .saturating_sub(payload::STAMP_LEN)
-            .max(scanned);
-        let _ = self.received.split_to(done);
-        Ok(())
+    /// Waits for more; returns whole lines.
+    pub async fn next(&mut self) -> Result<Bytes> {
+        loop {
+            let frame = self.body.frame().await;
+            let frame = frame.context("the event stream ended")??;
+            let data = frame.data_ref().map_or(&[][..], |data| data);
+            self.received.extend_from_slice(data);
+            if let Some(end) = memchr::memrchr(b'\n', &self.received) {
+                return Ok(self.received.split_to(end + 1).freeze());
+            }
+        }
     }
 }

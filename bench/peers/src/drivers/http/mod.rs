@@ -1,25 +1,28 @@
 //! Any broker that speaks HTTP/1.1, described by path and body templates; MiniMQ is a preset.
 //!
-//! One keep-alive connection per publisher or consumer, one request in flight on each.
+//! One keep-alive connection per publisher or consumer, and one for a consumer's acknowledgements; one
+//! request in flight on each.
 
 mod connection;
 
+use super::outstanding::Outstanding;
 use super::{Consumer, Publisher, System};
 use crate::cli::{HttpArgs, RunArgs};
 use crate::payload::{self, Stamp};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use connection::{Call, Connection, Events};
-use serde_json::Value;
+use memchr::{memchr, memmem};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
 
 const JSON: &str = "application/json";
 
 pub struct Http {
     addr: SocketAddr,
     args: HttpArgs,
-    topic: String,
 }
 
 impl Http {
@@ -34,10 +37,14 @@ impl Http {
             &mut http.batch_path,
             &mut http.ack_path,
             &mut http.sse_path,
+            &mut http.group_path,
             &mut http.fetch_path,
             &mut http.delete_path,
         ] {
-            let named = |text: String| text.replace("{{topic}}", &topic);
+            let named = |text: String| {
+                text.replace("{{topic}}", &topic)
+                    .replace("{{max}}", &args.take.to_string())
+            };
             *template = template.take().map(named);
         }
         for template in [
@@ -56,7 +63,6 @@ impl Http {
         Self {
             addr: args.addr,
             args: http,
-            topic,
         }
     }
 
@@ -76,24 +82,39 @@ impl Http {
     }
 }
 
+impl Http {
+    async fn create(&self, method: &str, path: Option<&str>, body: &str) -> Result<()> {
+        let Some(path) = path else {
+            return Ok(());
+        };
+        let call = Call {
+            method,
+            path,
+            media_type: JSON,
+            body: body.to_owned().into(),
+        };
+        let created = Connection::open(self.addr).await?.call(call).await;
+        created.with_context(|| format!("creating {path}"))?;
+        Ok(())
+    }
+}
+
 impl System for Http {
     type Publisher = HttpPublisher;
     type Consumer = HttpConsumer;
     type Reader = HttpReader;
 
     async fn reset(&mut self) -> Result<()> {
-        if let Some(path) = &self.args.create_path {
-            let mut connection = Connection::open(self.addr).await?;
-            let call = Call {
-                method: &self.args.create_method,
-                path,
-                media_type: JSON,
-                body: self.args.create_body.clone().into(),
-            };
-            let created = connection.call(call).await;
-            created.with_context(|| format!("creating topic {}", self.topic))?;
-        }
-        Ok(())
+        let HttpArgs {
+            create_method,
+            create_path,
+            create_body,
+            group_path,
+            ..
+        } = &self.args;
+        self.create(create_method, create_path.as_deref(), create_body)
+            .await?;
+        self.create("PUT", group_path.as_deref(), "").await
     }
 
     async fn publisher(&self) -> Result<HttpPublisher> {
@@ -113,18 +134,21 @@ impl System for Http {
         ] {
             *template = template.replace("{{consumer}}", &number);
         }
-        args.ack_path = args
-            .ack_path
-            .map(|path| path.replace("{{consumer}}", &number));
+        for template in [&mut args.ack_path, &mut args.sse_path] {
+            let numbered = |path: String| path.replace("{{consumer}}", &number);
+            *template = template.take().map(numbered);
+        }
         let events = match &args.sse_path {
             Some(path) => Some(Connection::open(self.addr).await?.events(path).await?),
             None => None,
         };
-        let connection = Connection::open(self.addr).await?;
         Ok(HttpConsumer {
-            connection,
-            args,
+            connection: Connection::open(self.addr).await?,
             events,
+            taken: Bytes::new(),
+            acking: Arc::new(Mutex::new(Connection::open(self.addr).await?)),
+            acks: Outstanding::default(),
+            args: Arc::new(args),
         })
     }
 
@@ -211,36 +235,49 @@ fn fill(template: &str, payload: &[u8], out: &mut Vec<u8>) -> Result<()> {
 
 pub struct HttpConsumer {
     connection: Connection,
-    args: HttpArgs,
+    args: Arc<HttpArgs>,
     events: Option<Events>,
-}
-
-impl HttpConsumer {
-    async fn acknowledge(&mut self, answer: &Bytes) -> Result<()> {
-        let args = &self.args;
-        let Some(path) = &args.ack_path else {
-            return Ok(());
-        };
-        let ack = match &args.ack_pointer {
-            Some(pointer) => found_at(pointer, answer)?,
-            None => String::new(),
-        };
-        let call = Call {
-            method: &args.ack_method,
-            path: &path.replace("{{ack}}", &ack),
-            media_type: JSON,
-            body: args.ack_body.replace("{{ack}}", &ack).into(),
-        };
-        self.connection.call(call).await?;
-        Ok(())
-    }
+    /// The answer, or the events, with what is to be acknowledged.
+    taken: Bytes,
+    acking: Arc<Mutex<Connection>>,
+    acks: Outstanding,
 }
 
 impl Consumer for HttpConsumer {
     async fn take(&mut self, _max: usize, out: &mut Vec<Stamp>) -> Result<()> {
-        if let Some(events) = &mut self.events {
-            return events.take(out).await;
+        self.taken = match &mut self.events {
+            Some(events) => events.next().await?,
+            None => self.ask().await?,
+        };
+        let before = out.len();
+        payload::scan(&self.taken, out);
+        if out.len() == before && self.events.is_none() {
+            tokio::time::sleep(Duration::from_millis(self.args.poll_ms)).await;
         }
+        Ok(())
+    }
+
+    async fn ack(&mut self) -> Result<()> {
+        let taken = std::mem::take(&mut self.taken);
+        if self.args.ack_path.is_none() {
+            return Ok(());
+        }
+        let (texts, count) = texts_of(&self.args.ack_member, &taken);
+        if count == 0 {
+            return Ok(());
+        }
+        let (args, acking) = (self.args.clone(), self.acking.clone());
+        let ack = async move { acknowledge(&args, &mut *acking.lock().await, &texts, count).await };
+        self.acks.start(ack).await
+    }
+
+    async fn settle(&mut self) -> Result<()> {
+        self.acks.settle().await
+    }
+}
+
+impl HttpConsumer {
+    async fn ask(&mut self) -> Result<Bytes> {
         let args = &self.args;
         let call = Call {
             method: &args.consume_method,
@@ -249,35 +286,47 @@ impl Consumer for HttpConsumer {
             body: args.consume_body.clone().into(),
         };
         let (_, answer) = self.connection.call(call).await?;
-        let before = out.len();
-        payload::scan(&answer, out);
-        if out.len() == before {
-            tokio::time::sleep(Duration::from_millis(args.poll_ms)).await;
-            return Ok(());
-        }
-        self.acknowledge(&answer).await
+        Ok(answer)
     }
 }
 
-/// The value at a JSON pointer as text. A `*` in it stands for all items of an array.
-fn found_at(pointer: &str, answer: &[u8]) -> Result<String> {
-    let answer: Value = serde_json::from_slice(answer)?;
-    let found = match pointer.split_once("/*") {
-        None => answer.pointer(pointer).cloned(),
-        Some((array, rest)) => answer
-            .pointer(array)
-            .and_then(Value::as_array)
-            .and_then(|items| {
-                items
-                    .iter()
-                    .map(|item| item.pointer(rest).cloned())
-                    .collect()
-            }),
+async fn acknowledge(
+    args: &HttpArgs,
+    connection: &mut Connection,
+    texts: &str,
+    count: usize,
+) -> Result<()> {
+    let call = Call {
+        method: &args.ack_method,
+        path: args.ack_path.as_deref().unwrap_or_default(),
+        media_type: JSON,
+        body: args.ack_body.replace("{{ack}}", texts).into(),
     };
-    let found = found.context("nothing at --ack-pointer")?;
-    Ok(found
-        .as_str()
-        .map_or_else(|| found.to_string(), str::to_owned))
+    let (_, answer) = connection.call(call).await?;
+    if let Some(done) = &args.ack_done {
+        let acked = memmem::find_iter(&answer, done).count();
+        ensure!(acked == count, "{acked} of {count} were acknowledged");
+    }
+    Ok(())
+}
+
+/// The texts of all members of that name as a JSON array, and how many there are.
+fn texts_of(member: &str, answer: &[u8]) -> (String, usize) {
+    let before = format!("\"{member}\":\"");
+    let mut texts = String::from("[");
+    let mut count = 0;
+    for at in memmem::find_iter(answer, &before) {
+        let rest = &answer[at + before.len()..];
+        let end = memchr(b'"', rest).unwrap_or(rest.len());
+        let comma = if count > 0 { "," } else { "" };
+        texts += comma;
+        texts += "\"";
+        texts += &String::from_utf8_lossy(&rest[..end]);
+        texts += "\"";
+        count += 1;
+    }
+    texts += "]";
+    (texts, count)
 }
 
 pub struct HttpReader {
@@ -311,10 +360,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pointer_finds_one_value_or_all_of_an_array() {
-        let answer = br#"{"next":"n","all":[{"receipt":"a"},{"receipt":"b"}]}"#;
-        assert_eq!(found_at("/next", answer).unwrap(), "n");
-        assert_eq!(found_at("/all/*/receipt", answer).unwrap(), r#"["a","b"]"#);
-        assert!(found_at("/none", answer).is_err());
+    fn what_acknowledges_is_found_in_each_message() {
+        let answer = br#"{"messages":[{"receipt":"a","payload":1},{"receipt":"b-_"}]}"#;
+        let expected = (r#"["a","b-_"]"#.to_owned(), 2);
+        assert_eq!(texts_of("receipt", answer), expected);
+        assert_eq!(texts_of("none", answer), ("[]".to_owned(), 0));
     }
 }
