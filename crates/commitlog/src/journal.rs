@@ -6,14 +6,24 @@
 //! | member | content |
 //! |---|---|
 //! | `journal` | number of this file, unique in the data directory; in its first line |
-//! | `incarnation` | tells the group from an earlier one of its name; in its first line |
+//! | `incarnation` | of the group in this partition; in the first line |
+//! | `seek` | `{"to","incarnation"}`: all before is void, the group begins at `to` anew |
+//! | `settings` | what was chosen for the group, see `weir_types::GroupSettings`; in partition 0 |
 //! | `committed` | all offsets below are finished |
 //! | `finished` | ranges `[start, end)` of finished offsets |
 //! | `returned` | `{"offset","attempts","available_at","reason"}`: leases that ended without an ack |
+//! | `dead_letters` | see [`DeadLetterIntent`]: messages on their way to the dead-letter topic |
 //! | `crc` | see `checked_line` |
 //!
 //! A journal that has grown is replaced by a new file, with a new number, of one line that says the
-//! same. A damaged or torn line is passed over: its messages are delivered again, none is lost.
+//! same: from time to time, and by the round that makes it large.
+//!
+//! A damaged or torn line is passed over. What was finished in it is delivered again; none is lost.
+//! - A dead-letter intent: the message is delivered again, and may come to the dead-letter topic twice.
+//! - Settings: those of the line before hold, or the defaults.
+//! - A seek would leave finished what was asked for again. So the round that seeks also compacts, and
+//!   then `to` is the `committed` of the first line: without that the group begins at the start of
+//!   the log. Only where the compaction failed, the seek depends on a line that others follow.
 
 mod entry;
 mod progress;
@@ -21,13 +31,13 @@ mod progress;
 pub use entry::{DeadLetterIntent, JournalEntry, Returned, Seek};
 pub use progress::Progress;
 
+use crate::checked_line;
 use crate::commit_log::LoggedFile;
 use crate::error::{Context, StorageError};
 use crate::fs::{self, FileSystem};
 use crate::open_files::{FailStop, InUse, LogFile, OpenFiles};
 use crate::recovery::{Finding, FindingKind};
 use crate::written::Written;
-use entry::Line;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use progress::Folded;
 use serde::{Deserialize, Serialize};
@@ -86,8 +96,12 @@ pub(crate) struct Journal {
     file: Arc<LogFile>,
     identity: JournalIdentity,
     bytes: u64,
-    /// What its whole meaning took when it was last written as one line, or read.
+    /// What its whole meaning took when it was last written as one line.
     compacted_bytes: u64,
+    /// Whether a seek may stand in it, instead of in its first line.
+    has_seek: bool,
+    /// A compaction failed: rounds try it again when the file has grown to this.
+    put_off_until_bytes: u64,
     staged: Vec<u8>,
 }
 
@@ -95,6 +109,7 @@ pub(crate) struct Journal {
 pub(crate) struct ReadJournal {
     pub(crate) folded: Folded,
     bytes: u64,
+    first_line_bytes: u64,
 }
 
 impl ReadJournal {
@@ -121,9 +136,11 @@ impl ReadJournal {
                 },
             });
         }
+        let first_line = memchr::memchr(b'\n', &content).map_or(0, |at| at + 1);
         Ok(Self {
             folded,
             bytes: whole as u64,
+            first_line_bytes: first_line as u64,
         })
     }
 }
@@ -150,6 +167,8 @@ impl Journal {
             identity,
             bytes: line.len() as u64,
             compacted_bytes: line.len() as u64,
+            has_seek: false,
+            put_off_until_bytes: 0,
             staged: Vec::new(),
         };
         Ok((journal, folded.progress))
@@ -167,7 +186,9 @@ impl Journal {
             files,
             identity,
             bytes: read.bytes,
-            compacted_bytes: read.folded.as_line(identity).len() as u64,
+            compacted_bytes: read.first_line_bytes,
+            has_seek: read.folded.has_seek,
+            put_off_until_bytes: 0,
             staged: Vec::new(),
         }
     }
@@ -205,6 +226,7 @@ impl Journal {
         if first {
             self.staged = lines();
         }
+        self.has_seek |= entry.seek.is_some();
         entry.encode(None, &mut self.staged);
         Ok(first)
     }
@@ -234,18 +256,38 @@ impl Journal {
         written.cut(&self.files);
     }
 
-    /// Replaces a journal that has grown to twice its meaning, and above `least_bytes`, by one line
-    /// that says the same. Nothing staged may wait.
+    /// From time to time: compacts a journal that has grown to twice its meaning, and above
+    /// `least_bytes`, or that holds a seek. Nothing staged may wait.
     pub(crate) fn compact_if_grown(
         &mut self,
         least_bytes: u64,
         numbers: &mut JournalNumbers,
     ) -> Result<(), StorageError> {
-        let compact_above = least_bytes.max(2 * self.compacted_bytes);
-        match self.file.fail_stop().is_set() || self.bytes <= compact_above {
-            true => Ok(()),
-            false => self.compact(numbers),
+        match self.is_grown(least_bytes) {
+            true => self.compact(numbers),
+            false => Ok(()),
         }
+    }
+
+    /// After a round: as [`Self::compact_if_grown`], with larger `least_bytes`, for what cannot wait
+    /// for that. A failure costs nothing but room.
+    pub(crate) fn compact_at_once_if_grown(
+        &mut self,
+        least_bytes: u64,
+        numbers: &mut JournalNumbers,
+    ) {
+        if self.bytes < self.put_off_until_bytes || !self.is_grown(least_bytes) {
+            return;
+        }
+        if self.compact(numbers).is_err() {
+            // Not again in every round; who maintains the topic is told of the failure.
+            self.put_off_until_bytes = 2 * self.bytes;
+        }
+    }
+
+    fn is_grown(&self, least_bytes: u64) -> bool {
+        let most_bytes = least_bytes.max(2 * self.compacted_bytes);
+        !self.file.fail_stop().is_set() && (self.has_seek || self.bytes > most_bytes)
     }
 
     /// Replaces the journal by one line that says the same.
@@ -268,6 +310,7 @@ impl Journal {
         self.identity = identity;
         self.bytes = line.len() as u64;
         self.compacted_bytes = self.bytes;
+        (self.has_seek, self.put_off_until_bytes) = (false, 0);
         Ok(())
     }
 }
@@ -277,7 +320,12 @@ pub(crate) fn number_in(
     fs: &dyn FileSystem,
     path: &Path,
 ) -> Result<Option<JournalNumber>, StorageError> {
+    #[derive(Deserialize)]
+    struct FirstLine {
+        journal: JournalNumber,
+    }
     let content = fs::read_all(fs, path).context("read", path)?;
     let first = content.split(|&b| b == b'\n').next();
-    Ok(first.and_then(Line::decode).and_then(|line| line.number))
+    let first: Option<FirstLine> = first.and_then(checked_line::read);
+    Ok(first.map(|line| line.journal))
 }

@@ -195,7 +195,8 @@ fn object_of_strings(text: &[u8]) -> Option<(&[u8], &[u8])> {
     }
 }
 
-fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
+/// The number that `text` begins with, and what follows it.
+pub(crate) fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
     let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
     let number = std::str::from_utf8(&text[..digits]).ok()?.parse().ok()?;
     Some((number, &text[digits..]))

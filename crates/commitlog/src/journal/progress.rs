@@ -1,9 +1,12 @@
 //! What the lines of a journal say together.
 
-use super::entry::{DeadLetterIntent, JournalEntry, Line, Returned};
+use super::entry::{DeadLetterIntent, JournalEntry, Line, Returned, read_finished};
 use super::{JournalIdentity, JournalNumber};
 use std::collections::BTreeMap;
 use weir_types::{GroupSettings, Incarnation, Offset, OffsetRange, OffsetSet};
+
+/// About as long as a range is when it is written.
+const RANGE_BYTES: usize = 20;
 
 /// Where a group stands in one partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,9 +39,10 @@ impl Progress {
         if let Some(committed) = entry.committed {
             self.committed = committed;
         }
-        for &range in &entry.finished {
-            self.finished.insert(range);
-            self.forget(range);
+        entry.finished.iter().for_each(|&range| self.forget(range));
+        match entry.finished[..] {
+            [range] => self.finished.insert(range),
+            _ => self.finished.insert_all(entry.finished.clone()),
         }
         self.settle();
         for returned in &entry.returned {
@@ -121,6 +125,8 @@ pub(crate) struct Folded {
     pub(crate) incarnation: Option<Incarnation>,
     pub(crate) settings: Option<GroupSettings>,
     pub(crate) progress: Progress,
+    /// Whether a line that is not the first one tells of a seek.
+    pub(super) has_seek: bool,
     pub(super) damaged_lines: u64,
 }
 
@@ -137,21 +143,41 @@ impl Folded {
     pub(super) fn of(content: &[u8]) -> Self {
         let mut folded = Self::default();
         let lines = content.split(|&b| b == b'\n');
+        // Most lines finish something and nothing else: together they cost much less.
+        let mut finished = Vec::new();
         for line in lines.filter(|line| !line.is_empty()) {
+            if read_finished(line, &mut finished) {
+                continue;
+            }
             match Line::decode(line) {
-                Some(line) => folded.apply(line),
+                Some(line) => {
+                    folded.finish(std::mem::take(&mut finished));
+                    folded.apply(line);
+                }
                 None => folded.damaged_lines += 1,
             }
         }
+        folded.finish(finished);
         folded
+    }
+
+    fn finish(&mut self, finished: Vec<OffsetRange>) {
+        if !finished.is_empty() {
+            self.progress.apply(&JournalEntry {
+                finished,
+                ..JournalEntry::default()
+            });
+        }
     }
 
     fn apply(&mut self, line: Line<'static>) {
         self.number = line.number.or(self.number);
         self.incarnation = line.incarnation.or(self.incarnation);
         let mut entry = line.into_entry();
-        let seek = entry.seek.map(|seek| seek.incarnation);
-        self.incarnation = seek.or(self.incarnation);
+        if let Some(seek) = entry.seek {
+            self.incarnation = Some(seek.incarnation);
+            self.has_seek = true;
+        }
         self.settings = entry.settings.take().or(self.settings.take());
         self.progress.apply(&entry);
     }
@@ -162,8 +188,11 @@ impl Folded {
             settings: self.settings.clone(),
             ..self.progress.as_entry()
         };
-        let mut line = Vec::new();
+        let mut line = Vec::with_capacity(256 + RANGE_BYTES * entry.finished.len());
         entry.encode(Some(identity), &mut line);
         line
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,8 +32,12 @@ pub struct OpenOptions {
     /// What a round brings to one file beyond this goes straight to it: written once instead of
     /// twice, and one more sync is no great matter then.
     pub direct_above_bytes: usize,
-    /// A journal smaller than this is never compacted.
+    /// A journal smaller than this is compacted after a seek only.
     pub compact_above_bytes: u64,
+    /// A journal that has grown to twice its meaning, and above this, is compacted by the round that
+    /// brought it there; a smaller one waits for [`Store::maintain_topic`]. So the file is bounded at
+    /// every moment, and so is how long a compaction holds up the rounds: 8 MiB are 180,000 acks.
+    pub compact_at_once_above_bytes: u64,
 }
 
 impl OpenOptions {
@@ -46,6 +50,7 @@ impl OpenOptions {
             max_open_files: 1024,
             direct_above_bytes: 256 * 1024,
             compact_above_bytes: 64 * 1024,
+            compact_at_once_above_bytes: 8 << 20,
         }
     }
 }

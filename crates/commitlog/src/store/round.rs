@@ -94,6 +94,15 @@ impl SyncDue {
     }
 }
 
+impl FileKey {
+    fn journal(self) -> Option<JournalKey> {
+        match self {
+            Self::Journal(key) => Some(key),
+            Self::Partition(_) => None,
+        }
+    }
+}
+
 impl Operation {
     fn file(&self) -> FileKey {
         match self {
@@ -129,10 +138,14 @@ impl Store {
             .iter()
             .map(|operation| self.stage(operation, now, &mut touched))
             .collect();
+        let journals: Vec<_> = touched.iter().filter_map(|file| file.journal()).collect();
         let mut round = self.write_all(touched, now);
         self.log_all(&mut round);
         self.sync_all(&mut round);
         self.publish_all(&mut round);
+        journals
+            .into_iter()
+            .for_each(|key| self.compact_if_grown(key));
         if !round.failed.is_empty() {
             for (operation, outcome) in operations.iter().zip(&mut outcomes) {
                 if let Some(error) = round.failed.get(&operation.file())
@@ -143,6 +156,14 @@ impl Store {
             }
         }
         outcomes
+    }
+
+    fn compact_if_grown(&mut self, key: JournalKey) {
+        let least_bytes = self.options.compact_at_once_above_bytes;
+        if let Some(open) = self.journals.get_mut(&key) {
+            let numbers = &mut self.journal_numbers;
+            open.journal.compact_at_once_if_grown(least_bytes, numbers);
+        }
     }
 
     fn stage(

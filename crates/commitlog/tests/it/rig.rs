@@ -156,8 +156,22 @@ impl Rig {
     }
 
     pub(crate) fn with(settings: TopicSettings) -> Self {
+        Self::with_options(settings, small_options())
+    }
+
+    /// Journals are compacted by the round that brings them beyond `bytes`.
+    pub(crate) fn small_journals(bytes: u64) -> Self {
+        let options = OpenOptions {
+            compact_above_bytes: bytes,
+            compact_at_once_above_bytes: bytes,
+            ..small_options()
+        };
+        Self::with_options(settings(1, 1 << 20), options)
+    }
+
+    fn with_options(settings: TopicSettings, options: OpenOptions) -> Self {
         let disk = FaultyDisk::new();
-        let mut opened = try_open(&disk).unwrap();
+        let mut opened = open_with(&disk, options).unwrap();
         let created = opened
             .store
             .create_topic(&topic("t"), settings, Incarnation(1), NOW);
