@@ -2,7 +2,9 @@
 
 use crate::rig::{ALL, group, payload};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use weir_commitlog::{Appended, JournalEntry, PartitionReader, Progress, StoredLine, TopicFiles};
+use weir_commitlog::{
+    Appended, JournalEntry, PartitionProgress, PartitionReader, Progress, StoredLine, TopicFiles,
+};
 use weir_types::{Durability, Incarnation, Offset, OffsetRange, Timestamp, TopicSettings};
 
 pub(super) const GROUPS: [&str; 2] = ["g", "münchen/eins"];
@@ -36,10 +38,33 @@ pub(super) struct ModelPartition {
     pub(super) maybe_trimmed_below: u64,
 }
 
-/// A group in one partition.
+/// A group in one partition, as a journal tells it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Told {
+    pub(super) incarnation: Incarnation,
+    pub(super) progress: Progress,
+}
+
+impl Told {
+    pub(super) fn of(found: &PartitionProgress) -> Self {
+        Self {
+            incarnation: found.incarnation,
+            progress: found.progress.clone(),
+        }
+    }
+
+    fn apply(&mut self, entry: &JournalEntry) {
+        self.progress.apply(entry);
+        if let Some(seek) = entry.seek {
+            self.incarnation = seek.incarnation;
+        }
+    }
+}
+
+/// What a journal must say, or may.
 pub(super) struct ModelJournal {
     /// What it may say after a restart; several where an entry was not acknowledged.
-    pub(super) candidates: Vec<Progress>,
+    pub(super) candidates: Vec<Told>,
     /// Entries since then that a power cut may take, in any part; and whether each was
     /// acknowledged, so that nothing else may take it.
     pub(super) soft: Vec<(JournalEntry, bool)>,
@@ -49,7 +74,7 @@ pub(super) struct ModelTopic {
     pub(super) incarnation: Incarnation,
     pub(super) settings: TopicSettings,
     pub(super) partitions: Vec<ModelPartition>,
-    pub(super) groups: BTreeMap<&'static str, (Incarnation, Vec<ModelJournal>)>,
+    pub(super) groups: BTreeMap<&'static str, Vec<ModelJournal>>,
     /// Durability `interval` in all of this life.
     pub(super) always_interval: bool,
     /// A call that failed may have taken the topic away, or created or deleted a group.
@@ -78,7 +103,7 @@ impl ModelTopic {
     /// Nothing of it can be lost any more.
     pub(super) fn harden(&mut self) {
         self.partitions.iter_mut().for_each(|log| log.harden());
-        let journals = self.groups.values_mut().flat_map(|(_, journals)| journals);
+        let journals = self.groups.values_mut().flatten();
         journals.for_each(ModelJournal::harden);
     }
 
@@ -90,10 +115,7 @@ impl ModelTopic {
         }
         for name in GROUPS {
             let found = found.groups.iter().find(|found| found.group == group(name));
-            let found = found.map(|found| {
-                let progress = found.partitions.iter().map(|one| one.progress.clone());
-                (found.partitions[0].incarnation, progress.collect())
-            });
+            let found = found.map(|found| found.partitions.iter().map(Told::of).collect());
             self.check_group(name, found, end);
         }
         self.settings = found.settings.clone();
@@ -101,27 +123,21 @@ impl ModelTopic {
         (self.maybe_gone, self.maybe_group) = (false, None);
     }
 
-    fn check_group(
-        &mut self,
-        name: &'static str,
-        found: Option<(Incarnation, Vec<Progress>)>,
-        end: End,
-    ) {
+    fn check_group(&mut self, name: &'static str, found: Option<Vec<Told>>, end: End) {
         let uncertain = self.maybe_group == Some(name);
-        let Some((incarnation, found)) = found else {
+        let Some(found) = found else {
             let lost = self.groups.remove(name).is_some();
             assert!(uncertain || !lost, "group {name} was lost");
             return;
         };
         if !uncertain {
-            let (expected, journals) = self.groups.get(name).expect("a group nobody created");
-            assert_eq!(incarnation, *expected, "group {name} is another one");
-            for (progress, journal) in found.iter().zip(journals) {
-                journal.check(progress, end);
+            let journals = self.groups.get(name).expect("a group nobody created");
+            for (told, journal) in found.iter().zip(journals) {
+                journal.check(told, end);
             }
         }
         let journals = found.into_iter().map(ModelJournal::of).collect();
-        self.groups.insert(name, (incarnation, journals));
+        self.groups.insert(name, journals);
     }
 }
 
@@ -222,9 +238,9 @@ impl ModelPartition {
 }
 
 impl ModelJournal {
-    pub(super) fn of(progress: Progress) -> Self {
+    pub(super) fn of(told: Told) -> Self {
         Self {
-            candidates: vec![progress],
+            candidates: vec![told],
             soft: Vec::new(),
         }
     }
@@ -242,11 +258,11 @@ impl ModelJournal {
     }
 
     /// The candidates with all that is soft, if no power cut takes any of it.
-    fn all(&self) -> Vec<Progress> {
+    fn all(&self) -> Vec<Told> {
         let mut all = self.candidates.clone();
         for (entry, acknowledged) in &self.soft {
             let before = all.clone();
-            all.iter_mut().for_each(|progress| progress.apply(entry));
+            all.iter_mut().for_each(|told| told.apply(entry));
             if !acknowledged {
                 let news = before.into_iter().filter(|old| !all.contains(old));
                 all.extend(news.collect::<Vec<_>>());
@@ -255,14 +271,16 @@ impl ModelJournal {
         all
     }
 
-    fn check(&self, found: &Progress, end: End) {
+    fn check(&self, found: &Told, end: End) {
         let all = self.all();
         if end == End::Kept || self.soft.is_empty() {
             assert!(all.contains(found), "{found:?} not of {all:?}");
             return;
         }
         // Any part of the soft entries: nothing sure is missing, nothing else is there.
-        let least = |sure: &Progress| {
+        let known = |told: &Told| told.incarnation == found.incarnation;
+        assert!(all.iter().any(known), "{found:?} is another group");
+        let least = |sure: &Told| {
             let sure = finished(sure);
             sure.is_subset(&finished(found))
         };
@@ -277,7 +295,7 @@ impl ModelJournal {
     }
 }
 
-fn finished(progress: &Progress) -> BTreeSet<u64> {
+fn finished(Told { progress, .. }: &Told) -> BTreeSet<u64> {
     let ranges = progress.finished.iter();
     let above = ranges.flat_map(|range| range.start.0..range.end.0);
     (0..progress.committed.0).chain(above).collect()

@@ -1,18 +1,18 @@
 //! The store under test, the model beside it, and the random steps that both take.
 
-use super::expected::{GROUPS, ModelJournal, ModelPartition, ModelTopic};
+use super::expected::{GROUPS, ModelJournal, ModelPartition, ModelTopic, Told};
 use crate::rig::{draft, group, open_with, settings, topic};
 use fastrand::Rng;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use weir_commitlog::faulty::{Fault, FaultyDisk};
 use weir_commitlog::{
-    Checkpoint, JournalEntry, OpenOptions, Opened, Operation, Outcome, PartitionProgress,
-    PartitionReader, Returned, StorageError, Store, TopicFiles,
+    Checkpoint, DeadLetterIntent, JournalEntry, OpenOptions, Opened, Operation, Outcome,
+    PartitionProgress, PartitionReader, Returned, Seek, StorageError, Store, TopicFiles,
 };
 use weir_types::{
     ByteCount, Durability, DurationText, GroupSettings, Incarnation, Offset, OffsetRange,
-    Timestamp, TopicSettings,
+    PartitionId, Timestamp, TopicSettings,
 };
 
 pub(super) const TOPICS: [&str; 3] = ["a", "b", "c"];
@@ -53,6 +53,7 @@ impl World {
             max_open_files: rng.choice([1, 4, 16, 1024]).unwrap(),
             direct_above_bytes: 1_000,
             compact_above_bytes: 600,
+            compact_at_once_above_bytes: rng.choice([700, 8 << 20]).unwrap(),
             ..OpenOptions::new(7)
         };
         let disk = FaultyDisk::new();
@@ -317,11 +318,11 @@ impl World {
                 &GroupSettings::default(),
                 &starts,
             )?;
-            let at_start = |one: &PartitionProgress| ModelJournal::of(one.progress.clone());
+            let at_start = |one: &PartitionProgress| ModelJournal::of(Told::of(one));
             let journals = created.partitions.iter().map(at_start).collect();
             self.files(name).groups.push(created);
             let groups = &mut self.model(name).groups;
-            groups.insert(chosen, (incarnation, journals));
+            groups.insert(chosen, journals);
         }
         self.model(name).maybe_group = None;
         Ok(())
@@ -350,8 +351,8 @@ impl World {
             self.say(&format!("{sent:?} {outcome:?}"));
             self.learn(sent, &outcome);
         }
-        let journals = self.topics.values().flat_map(|model| model.groups.values());
-        let mut journals = journals.flat_map(|(_, journals)| journals);
+        let groups = self.topics.values().flat_map(|model| model.groups.values());
+        let mut journals = groups.flatten();
         match journals.any(|journal| journal.candidates.len() > MOST_CANDIDATES) {
             true => Err(StorageError::Gone),
             false => Ok(()),
@@ -409,7 +410,7 @@ impl World {
             Sent::Progress(name, group, partition, entry) => {
                 let model = self.model(name);
                 let is_soft = model.is_soft();
-                let (_, journals) = model.groups.get_mut(group).unwrap();
+                let journals = model.groups.get_mut(group).unwrap();
                 journals[partition].journaled(&entry, is_soft, outcome.is_ok());
             }
         }
@@ -445,13 +446,30 @@ fn random_entry(rng: &mut Rng, end: u64, may_seek: bool) -> JournalEntry {
         available_at: Timestamp(5),
         reason: Some("because".into()),
     };
+    let dead_letter = |offset| DeadLetterIntent {
+        offset: Offset(offset),
+        attempts: 16,
+        incarnation: Incarnation(3),
+        partition: PartitionId(0),
+        from: Offset(start),
+        at: Timestamp(6),
+        reason: None,
+    };
     JournalEntry {
+        seek: (may_seek && rng.u8(..6) == 0).then(|| Seek {
+            to: Offset(rng.u64(..=end)),
+            incarnation: Incarnation(rng.u64(..)),
+        }),
+        settings: None,
         committed: (may_seek && rng.u8(..6) == 0).then_some(Offset(start)),
         finished: Vec::from_iter((!range.is_empty()).then_some(range)),
         returned: match end > 0 && rng.u8(..3) == 0 {
             true => vec![returned(rng.u64(..end))],
             false => Vec::new(),
         },
-        ..JournalEntry::default()
+        dead_letters: match end > 0 && rng.u8(..6) == 0 {
+            true => vec![dead_letter(rng.u64(..end))],
+            false => Vec::new(),
+        },
     }
 }
