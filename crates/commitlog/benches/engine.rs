@@ -14,11 +14,12 @@ use std::hint::black_box;
 use std::sync::Arc;
 use tempfile::TempDir;
 use weir_commitlog::{
-    Disk, OpenOptions, Opened, Operation, PartitionKey, ReadLimits, RecordDraft, RecordHead, Store,
-    TopicFiles,
+    Disk, JournalEntry, OpenOptions, Opened, Operation, PartitionKey, ReadLimits, RecordDraft,
+    RecordHead, Store, TopicFiles,
 };
 use weir_types::{
-    Durability, Headers, Incarnation, Key, Offset, Timestamp, TopicName, TopicSettings,
+    Durability, GroupName, GroupSettings, Headers, Incarnation, Key, Offset, OffsetRange,
+    Timestamp, TopicName, TopicSettings,
 };
 
 const NOW: Timestamp = Timestamp(1_763_712_000_000);
@@ -151,5 +152,33 @@ fn recover(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, encode, heads, read, recover, rounds);
+/// A group that has finished every second of two million messages.
+fn gaps(c: &mut Criterion) {
+    let dir = TempDir::new().unwrap();
+    let mut opened = open(&dir);
+    let topic = create(&mut opened.store, 1, Durability::Os);
+    let (group, chosen) = (GroupName::parse("g").unwrap(), GroupSettings::default());
+    let created =
+        opened
+            .store
+            .create_group(&topic.name, &group, Incarnation(2), &chosen, &[Offset(0)]);
+    let journal = created.unwrap().partitions[0].journal;
+    let odd = (0..1_000_000).map(|nth| OffsetRange::single(Offset(2 * nth + 1)));
+    let entry = JournalEntry {
+        finished: odd.collect(),
+        ..JournalEntry::default()
+    };
+    let round = [Operation::Journal { journal, entry }];
+    let mut group = c.benchmark_group("a million gaps");
+    group.sample_size(10);
+    group.bench_function("journaled and compacted", |b| {
+        b.iter(|| opened.store.commit_round(black_box(&round), NOW));
+    });
+    drop(opened);
+    group.bench_function("start", |b| {
+        b.iter_batched(|| (), |()| open(&dir), BatchSize::PerIteration);
+    });
+}
+
+criterion_group!(benches, encode, heads, read, recover, rounds, gaps);
 criterion_main!(benches);
