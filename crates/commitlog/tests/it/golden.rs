@@ -10,17 +10,23 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use weir_commitlog::{Disk, JournalEntry, Operation, RecordDraft, Returned, Store, TopicFiles};
+use std::time::Duration;
+use weir_commitlog::{
+    DeadLetterIntent, Disk, JournalEntry, JournalKey, Operation, RecordDraft, Returned, Seek,
+    Store, TopicFiles,
+};
 use weir_commitlog::{OpenOptions, Opened, Outcome, PartitionKey, PartitionProgress};
 use weir_types::{
-    GroupSettings, Headers, Incarnation, Key, MessageId, Offset, Timestamp, TopicName,
+    DurationText, GroupOrdering, GroupSettings, Headers, Incarnation, Key, MessageId, Offset,
+    PartitionId, RetryBackoff, Timestamp, TopicName,
 };
 
 /// Its name, how its last life ends, and what happens to it then.
-const GOLDEN: [(&str, End); 3] = [
+const GOLDEN: [(&str, End); 4] = [
     ("clean-stop", End::Closed),
     ("power-loss", End::PowerLoss),
     ("damage", End::Damaged),
+    ("delivery", End::AfterDeliveries),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,6 +35,8 @@ enum End {
     /// What the commit log holds is missing in the plain files.
     PowerLoss,
     Damaged,
+    /// Power loss; its groups have sought, chosen settings and moved dead letters.
+    AfterDeliveries,
 }
 
 fn golden_dir() -> PathBuf {
@@ -111,17 +119,27 @@ fn list_topic(files: &TopicFiles, text: &mut String) {
     for found in &files.groups {
         let incarnation = found.partitions[0].incarnation;
         writeln!(text, "group {}, {incarnation}", found.group).unwrap();
+        if found.settings != GroupSettings::default() {
+            writeln!(text, "{}", as_json(&found.settings)).unwrap();
+        }
         for PartitionProgress { progress, .. } in &found.partitions {
             write!(text, "committed {}", progress.committed).unwrap();
             for range in progress.finished.iter() {
                 write!(text, ", {} to {}", range.start, range.end).unwrap();
             }
             for back in progress.returned.values() {
-                write!(text, ", back: {}", serde_json::to_string(back).unwrap()).unwrap();
+                write!(text, ", back: {}", as_json(back)).unwrap();
+            }
+            for intent in progress.dead_letters.values() {
+                write!(text, ", dead: {}", as_json(intent)).unwrap();
             }
             text.push('\n');
         }
     }
+}
+
+fn as_json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap()
 }
 
 fn copy_of(golden: &Path) -> tempfile::TempDir {
@@ -214,6 +232,9 @@ fn write(data: &Path, end: End) {
     ] {
         try_journal(&mut store, journal, entry).unwrap();
     }
+    if end == End::AfterDeliveries {
+        deliver(&mut store, &journals);
+    }
     // The last frame holds both.
     let operations = [
         append_of(keys[0], "\"last\"", 3_000),
@@ -226,10 +247,52 @@ fn write(data: &Path, end: End) {
     assert!(outcomes.iter().all(Result::is_ok));
     match end {
         End::Closed => store.close().unwrap(),
-        End::PowerLoss | End::Damaged => drop(store),
+        End::PowerLoss | End::Damaged | End::AfterDeliveries => drop(store),
     }
     fs::remove_file(data.join("__weir/lock")).unwrap();
     spoil(data, end);
+}
+
+/// What journals tell since groups have settings, seek and move dead letters.
+fn deliver(store: &mut Store, journals: &[JournalKey]) {
+    let settings = GroupSettings {
+        ordering: GroupOrdering::Partition,
+        max_deliveries: Some(3),
+        retry_backoff: Some(RetryBackoff::List(vec![DurationText(Duration::from_secs(
+            1,
+        ))])),
+        expires_after: None,
+    };
+    let seek = Seek {
+        to: Offset(1),
+        incarnation: Incarnation(0xB2),
+    };
+    let dead = DeadLetterIntent {
+        offset: Offset(6),
+        attempts: 3,
+        incarnation: Incarnation(0xA2),
+        partition: PartitionId(0),
+        from: Offset(2),
+        at: Timestamp(2_900),
+        reason: Some("busy".into()),
+    };
+    let entries = [
+        JournalEntry {
+            settings: Some(settings),
+            ..JournalEntry::default()
+        },
+        JournalEntry {
+            seek: Some(seek),
+            ..JournalEntry::default()
+        },
+        JournalEntry {
+            dead_letters: vec![dead],
+            ..JournalEntry::default()
+        },
+    ];
+    for entry in entries {
+        try_journal(store, journals[0], entry).unwrap();
+    }
 }
 
 fn spoil(data: &Path, end: End) {
@@ -243,7 +306,7 @@ fn spoil(data: &Path, end: End) {
     let (first, last) = (&segments[0], &segments[segments.len() - 1]);
     match end {
         End::Closed => {}
-        End::PowerLoss => {
+        End::PowerLoss | End::AfterDeliveries => {
             // What was written since the last checkpoint never came to the disk.
             cut(last, 30);
             cut(&partition.join("groups/m%C3%BCnchen%2Feins.journal"), 40);
