@@ -117,6 +117,9 @@ struct GroupPartition {
     /// Of the group in this partition: receipts of an earlier one are void.
     incarnation: Incarnation,
     state: PartitionState,
+    /// A seek is on its way to the disk: what is said of this partition meanwhile would be read as if
+    /// it was said of what comes after.
+    seeking: bool,
     ahead: ReadAhead,
     /// The oldest unfinished record and when it was stored, so that asking is cheap.
     oldest: Option<(Offset, Timestamp)>,
@@ -150,6 +153,7 @@ impl GroupTask {
                 journal: known.journal,
                 incarnation: known.incarnation,
                 state: PartitionState::new(known.progress, &rules),
+                seeking: false,
                 ahead: ReadAhead::default(),
                 oldest: None,
             })
@@ -356,6 +360,9 @@ impl GroupTask {
         let now = self.clock.now();
         let mut entries = Vec::new();
         for (index, partition) in self.partitions.iter_mut().enumerate() {
+            if partition.seeking {
+                continue;
+            }
             let mut entry = JournalEntry::default();
             let random = &mut || fastrand::u64(..);
             partition
@@ -410,6 +417,9 @@ impl GroupTask {
         let now = self.clock.now();
         let mut entries = Vec::new();
         for (index, partition) in self.partitions.iter_mut().enumerate() {
+            if partition.seeking {
+                continue;
+            }
             let mut entry = JournalEntry::default();
             partition.state.journal_passed(&mut entry);
             let random = &mut || fastrand::u64(..);

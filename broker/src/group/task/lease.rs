@@ -122,7 +122,8 @@ impl GroupTask {
     /// What is due first, then fresh ones.
     async fn lease_from(&mut self, index: usize, pass: &mut Pass) -> Result<(), BrokerError> {
         self.pass_over_trimmed(index);
-        let is_taken = self.partitions[index].state.is_taken(&self.rules);
+        let partition = &self.partitions[index];
+        let is_taken = partition.seeking || partition.state.is_taken(&self.rules);
         if is_taken || !self.members.may_consume(pass.terms.holder, index) {
             return Ok(());
         }

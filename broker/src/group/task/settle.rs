@@ -72,7 +72,7 @@ impl GroupTask {
     ) -> ReceiptStatus {
         let index = receipt.partition.0 as usize;
         let partition = self.partitions.get_mut(index);
-        let known = partition.filter(|p| p.incarnation == receipt.incarnation);
+        let known = partition.filter(|p| p.incarnation == receipt.incarnation && !p.seeking);
         let Some(GroupPartition { log, state, .. }) = known else {
             return ReceiptStatus::Unknown;
         };
@@ -139,9 +139,11 @@ impl GroupTask {
         let mut decisions = Vec::new();
         for (PartitionId(index), to) in targets {
             let index = index as usize;
-            let Some(partition) = self.partitions.get(index) else {
+            let partition = self.partitions.get_mut(index);
+            let Some(partition) = partition.filter(|partition| !partition.seeking) else {
                 continue;
             };
+            partition.seeking = true;
             let entry = entry_of(&mut decisions, index, partition.incarnation);
             entry.seek = Some(Seek {
                 to,
@@ -168,7 +170,8 @@ impl GroupTask {
     ) {
         let index = partition.0 as usize;
         let mut decisions = Vec::new();
-        if let Some(partition) = self.partitions.get(index) {
+        let partition = self.partitions.get(index);
+        if let Some(partition) = partition.filter(|partition| !partition.seeking) {
             entry_of(&mut decisions, index, partition.incarnation).finished = finished;
         }
         self.commit(decisions, PendingAnswer::Done(reply)).await;
@@ -238,13 +241,11 @@ impl GroupTask {
             return;
         }
         if let Some(Seek { to, incarnation }) = decision.entry.seek {
-            let progress = Progress {
-                committed: to,
-                ..Progress::default()
-            };
+            let progress = Progress::beginning_at(to);
             partition.state =
                 PartitionState::new(progress, &self.rules).with_totals(partition.state.totals());
             partition.incarnation = incarnation;
+            partition.seeking = false;
             partition.ahead = ReadAhead::default();
             return;
         }
@@ -254,7 +255,9 @@ impl GroupTask {
 
     fn revert(&mut self, decision: &Decision) {
         let partition = &mut self.partitions[decision.partition];
-        if partition.incarnation == decision.incarnation {
+        if decision.entry.seek.is_some() {
+            partition.seeking = false;
+        } else if partition.incarnation == decision.incarnation {
             partition.state.revert(&decision.entry);
         }
     }
