@@ -10,7 +10,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use std::fmt::Write;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use weir_commitlog::CommitLogStats;
+use weir_commitlog::{Appended, CommitLogStats};
 use weir_protocol::shapes::GroupInfo;
 use weir_types::{GroupName, TopicName};
 
@@ -20,6 +20,8 @@ pub const PREFIX: &str = "weir_broker_";
 const DEAD_LETTER_FAILURES: &str = "weir_broker_dead_letter_failures_total";
 const PUBLISHED: &str = "weir_broker_published_messages_total";
 const PUBLISHED_BYTES: &str = "weir_broker_published_bytes_total";
+const DUPLICATES: &str = "weir_broker_duplicate_messages_total";
+const FORGOTTEN_IDS: &str = "weir_broker_forgotten_ids_total";
 const DELIVERED: &str = "weir_broker_delivered_messages_total";
 const ACKED: &str = "weir_broker_acked_messages_total";
 const FETCHED: &str = "weir_broker_fetched_messages_total";
@@ -44,7 +46,18 @@ fn describe() {
         DEAD_LETTER_FAILURES,
         "Attempts to move a message to its dead-letter topic that failed; they are repeated."
     );
-    describe_counter!(PUBLISHED, "Messages published, acknowledged as durable.");
+    describe_counter!(
+        PUBLISHED,
+        "Messages published, acknowledged as durable; without duplicates."
+    );
+    describe_counter!(
+        DUPLICATES,
+        "Messages that were acknowledged but not stored: one with their id was there."
+    );
+    describe_counter!(
+        FORGOTTEN_IDS,
+        "Ids that were forgotten before the dedupe window was over: a partition had too many."
+    );
     describe_counter!(
         PUBLISHED_BYTES,
         "Bytes of payload of the published messages."
@@ -127,6 +140,8 @@ pub(crate) fn damaged_records(count: usize) {
 pub(crate) struct TopicMetrics {
     published: Counter,
     published_bytes: Counter,
+    duplicates: Counter,
+    forgotten_ids: Counter,
     fetched: Counter,
 }
 
@@ -142,13 +157,19 @@ impl TopicMetrics {
         Self {
             published: counter!(PUBLISHED, "topic" => topic.clone()),
             published_bytes: counter!(PUBLISHED_BYTES, "topic" => topic.clone()),
+            duplicates: counter!(DUPLICATES, "topic" => topic.clone()),
+            forgotten_ids: counter!(FORGOTTEN_IDS, "topic" => topic.clone()),
             fetched: counter!(FETCHED, "topic" => topic),
         }
     }
 
-    pub(crate) fn published(&self, messages: u64, bytes: usize) {
-        self.published.increment(messages);
-        self.published_bytes.increment(bytes as u64);
+    /// `bytes` of payload were sent, those of duplicates included.
+    pub(crate) fn published(&self, appended: &Appended, bytes: usize) {
+        let stored_bytes = (bytes as u64).saturating_sub(appended.duplicate_bytes);
+        self.published.increment(appended.count);
+        self.published_bytes.increment(stored_bytes);
+        self.duplicates.increment(appended.duplicates);
+        self.forgotten_ids.increment(appended.forgotten_ids);
     }
 
     pub(crate) fn fetched(&self, messages: usize) {

@@ -86,6 +86,7 @@ impl Broker {
         let new = OpenOptions {
             commit_log_bytes: options.commit_log_bytes,
             max_open_files: options.max_open_files,
+            hash_key: fastrand::u64(..),
             ..OpenOptions::new(fastrand::u64(..))
         };
         let Opened {

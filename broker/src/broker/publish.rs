@@ -204,14 +204,14 @@ impl Broker {
         let Some(appended) = appended.first() else {
             return Err(BrokerError::internal("an append was not answered"));
         };
-        topic.metrics().published(1, payload_bytes);
+        topic.metrics().published(appended, payload_bytes);
         Ok(Published {
             topic: topic.name().clone(),
             partition: partition.id(),
             offset: appended.first_offset,
             id,
             timestamp: appended.timestamp,
-            duplicate: false,
+            duplicate: appended.duplicates > 0,
         })
     }
 
@@ -283,18 +283,17 @@ impl Broker {
         let committer = &self.shared.committer;
         let ticket = committer.submit(operations.into(), wake.into()).await;
         let appended = ticket.durable().await?;
-        let partitions: Vec<_> = places
-            .into_iter()
-            .zip(appended)
-            .map(published_part)
-            .collect();
-        let count = partitions.iter().map(|part| part.count).sum::<u64>();
-        Ok(BatchPublished {
-            count: usize::try_from(count).unwrap_or(usize::MAX) + scheduled.len(),
+        let mut published = BatchPublished {
+            count: scheduled.len(),
             duplicates: 0,
-            partitions,
+            partitions: Vec::with_capacity(places.len()),
             scheduled,
-        })
+        };
+        for ((topic, partition, payload_bytes), appended) in places.into_iter().zip(appended) {
+            topic.metrics().published(&appended, payload_bytes);
+            add_part(&mut published, topic.name(), partition, &appended);
+        }
+        Ok(published)
     }
 
     /// Before anything is created or stored: every line must have a place to go to, at a time.
@@ -411,15 +410,23 @@ fn wake_once(parts: &[Part]) -> Vec<Arc<TopicCore>> {
     topics
 }
 
-fn published_part(
-    ((topic, partition, payload_bytes), appended): ((Arc<TopicCore>, PartitionId, usize), Appended),
-) -> BatchPart {
-    topic.metrics().published(appended.count, payload_bytes);
-    BatchPart {
-        topic: topic.name().clone(),
-        partition,
-        first_offset: appended.first_offset,
-        last_offset: appended.first_offset.plus(appended.count - 1),
-        count: appended.count,
+/// Adds what one append came to; a part of nothing but duplicates went nowhere.
+fn add_part(
+    published: &mut BatchPublished,
+    topic: &TopicName,
+    partition: PartitionId,
+    appended: &Appended,
+) {
+    let acknowledged = appended.count + appended.duplicates;
+    published.count += usize::try_from(acknowledged).unwrap_or(usize::MAX);
+    published.duplicates += appended.duplicates;
+    if appended.count > 0 {
+        published.partitions.push(BatchPart {
+            topic: topic.clone(),
+            partition,
+            first_offset: appended.first_offset,
+            last_offset: appended.first_offset.plus(appended.count - 1),
+            count: appended.count,
+        });
     }
 }

@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod crash;
+mod dedupe;
 mod failing_disk;
 mod full_disk;
 mod gaps;

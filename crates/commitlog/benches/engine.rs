@@ -14,12 +14,12 @@ use std::hint::black_box;
 use std::sync::Arc;
 use tempfile::TempDir;
 use weir_commitlog::{
-    Disk, JournalEntry, OpenOptions, Opened, Operation, PartitionKey, ReadLimits, RecordDraft,
-    RecordHead, Store, TopicFiles,
+    Disk, JournalEntry, OpenOptions, Opened, Operation, Outcome, PartitionKey, ReadLimits,
+    RecordDraft, RecordHead, Store, TopicFiles,
 };
 use weir_types::{
-    Durability, GroupName, GroupSettings, Headers, Incarnation, Key, Offset, OffsetRange,
-    Timestamp, TopicName, TopicSettings,
+    Durability, GroupName, GroupSettings, Headers, Incarnation, Key, MessageId, Offset,
+    OffsetRange, Timestamp, TopicName, TopicSettings,
 };
 
 const NOW: Timestamp = Timestamp(1_763_712_000_000);
@@ -132,6 +132,76 @@ fn read(c: &mut Criterion) {
     });
 }
 
+/// What the first record with an id costs after a start: the end of the log is read.
+fn first_id(c: &mut Criterion) {
+    let dir = TempDir::new().unwrap();
+    let mut opened = open(&dir);
+    let topic = create(&mut opened.store, 1, Durability::Os);
+    for _ in 0..120 {
+        opened
+            .store
+            .commit_round(&[append(topic.partitions[0].0, 1_000)], NOW);
+    }
+    opened.store.close().unwrap();
+    let with_id = RecordDraft {
+        dedupe: true,
+        ..record()
+    };
+    let mut group = c.benchmark_group("first id after a start");
+    group.sample_size(10);
+    group.bench_function("behind 100,000 records", |b| {
+        b.iter_batched(
+            || open(&dir),
+            |mut opened| {
+                let round = [Operation::Append {
+                    partition: opened.topics[0].partitions[0].0,
+                    records: vec![with_id.clone()],
+                }];
+                let outcome = opened.store.commit_round(&round, NOW).remove(0);
+                assert!(matches!(outcome, Ok(Outcome::Appended(one)) if one.duplicates == 1));
+                opened
+            },
+            BatchSize::PerIteration,
+        );
+    });
+}
+
+/// Records with ids of their publisher, each another one, against those without.
+fn ids(c: &mut Criterion) {
+    let mut group = c.benchmark_group("append 1000 records");
+    group.throughput(Throughput::Elements(1_000));
+    for (name, dedupe) in [
+        ("ids made by the broker", false),
+        ("ids of publishers", true),
+    ] {
+        let dir = TempDir::new().unwrap();
+        let mut opened = open(&dir);
+        let topic = create(&mut opened.store, 1, Durability::Os);
+        let mut count = 0;
+        let mut batch = || {
+            let records = (0..1_000).map(|_| {
+                count += 1;
+                RecordDraft {
+                    id: MessageId::from_bits(count),
+                    dedupe,
+                    ..record()
+                }
+            });
+            [Operation::Append {
+                partition: topic.partitions[0].0,
+                records: records.collect(),
+            }]
+        };
+        group.bench_function(name, |b| {
+            b.iter_batched(
+                &mut batch,
+                |round| opened.store.commit_round(&round, NOW),
+                BatchSize::SmallInput,
+            );
+        });
+    }
+}
+
 /// What a start costs for each 16 MiB of a last segment after a crash.
 fn recover(c: &mut Criterion) {
     let dir = TempDir::new().unwrap();
@@ -180,5 +250,7 @@ fn gaps(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, encode, heads, read, recover, rounds, gaps);
+criterion_group!(
+    benches, encode, heads, ids, first_id, read, recover, rounds, gaps
+);
 criterion_main!(benches);

@@ -107,6 +107,14 @@ impl SparseIndex {
         self.floor_by(|place| place.timestamp < time)
     }
 
+    /// The first noted record at or behind `position`.
+    pub(crate) fn ceiling(&self, position: FilePosition) -> Option<Offset> {
+        let behind = self
+            .places
+            .partition_point(|place| place.position < position);
+        self.places.get(behind).map(|place| place.offset)
+    }
+
     fn floor_by(&self, before: impl Fn(&Place) -> bool) -> FilePosition {
         let after = self.places.partition_point(before);
         let floor = after.checked_sub(1).map(|at| self.places[at].position);

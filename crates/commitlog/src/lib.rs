@@ -26,6 +26,7 @@ mod json_file;
 mod open_files;
 mod partition_log;
 mod reader;
+mod recent_ids;
 mod record;
 mod recovery;
 mod retention;

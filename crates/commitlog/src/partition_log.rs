@@ -7,6 +7,7 @@ use crate::error::{Context, StorageError};
 use crate::index::{INDEX_EVERY_BYTES, Place, SparseIndex};
 use crate::open_files::{FailStop, InUse, LogFile, OpenFiles};
 use crate::reader::{Extent, PartitionReader};
+use crate::recent_ids::{First, IdHasher, RecentIds};
 use crate::record::RecordDraft;
 use crate::recovery::{self, Finding, FindingKind, RecoveredSegment};
 use crate::segment::{self, Segment};
@@ -14,6 +15,7 @@ use crate::store::Appended;
 use crate::written::Written;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use weir_types::{
     Durability, FilePosition, Incarnation, Offset, PartitionId, Timestamp, TopicSettings,
 };
@@ -53,9 +55,50 @@ struct Staged {
     lines: Vec<u8>,
     /// Some of them, for the index: the position is the one in `lines`.
     places: Vec<Place>,
+    /// Those of the round included. `None` if nobody knows: then the log is asked when a record
+    /// comes with an id of its publisher.
+    ids: Option<Box<RecentIds>>,
+}
+
+/// How records that were published before are recognised.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dedupe {
+    pub(crate) hasher: IdHasher,
+    /// Zero: not at all.
+    pub(crate) window: Duration,
 }
 
 impl Staged {
+    /// Whether the record is there already, which `appended` then tells; else its id is noted as
+    /// that of the record at `place`.
+    fn is_duplicate(
+        &mut self,
+        record: &RecordDraft,
+        dedupe: Dedupe,
+        place: First,
+        appended: &mut Appended,
+    ) -> bool {
+        let Some(ids) = self.ids.as_mut().filter(|_| record.dedupe) else {
+            return false;
+        };
+        let hash = dedupe.hasher.hash(record.id.as_str().as_bytes());
+        let Some(first) = ids.find(&hash) else {
+            appended.forgotten_ids += u64::from(ids.insert(hash, place));
+            return false;
+        };
+        appended.note_duplicate(first, record.payload.len());
+        true
+    }
+
+    /// Forgets the records of the round.
+    fn take_back(&mut self) {
+        self.lines = Vec::new();
+        self.places = Vec::new();
+        if let Some(ids) = &mut self.ids {
+            ids.forget_from(self.first_offset);
+        }
+    }
+
     fn note(&mut self, offset: Offset, timestamp: Timestamp) {
         let position = FilePosition(self.lines.len() as u64);
         let last = self.places.last().map(|place| place.position.0);
@@ -219,35 +262,73 @@ impl PartitionLog {
     }
 
     /// Gives `records` their offsets and their time, which is never earlier than that of a record
-    /// before them, and encodes them. Nothing is written yet. `lines` is what they are encoded into
-    /// if they are the first of the round. Returns also whether they were.
+    /// before them, and encodes them, but for those that are there already. Nothing is written yet.
+    /// `lines` is what they are encoded into if they are the first of the round. Returns also
+    /// whether they were.
     pub(crate) fn stage(
         &mut self,
         records: &[RecordDraft],
         now: Timestamp,
+        dedupe: Dedupe,
         lines: impl FnOnce() -> Vec<u8>,
     ) -> Result<(Appended, bool), StorageError> {
         self.check_accepts()?;
-        let first_offset = self.tail.next_offset;
-        let staged = self.staged.get_or_insert_default();
-        let first = staged.lines.is_empty();
-        if first {
-            staged.lines = lines();
-            staged.first_offset = first_offset;
-        }
         let timestamp = now.max(self.tail.last_timestamp);
-        for record in records {
-            staged.note(self.tail.next_offset, timestamp);
-            record.encode(self.tail.next_offset, timestamp, &mut staged.lines);
-            self.tail.next_offset = self.tail.next_offset.next();
+        let by_id = !dedupe.window.is_zero() && records.iter().any(|record| record.dedupe);
+        if by_id {
+            self.know_ids(dedupe, timestamp)?;
         }
-        self.tail.last_timestamp = timestamp;
-        let appended = Appended {
-            first_offset,
-            count: records.len() as u64,
-            timestamp,
+        let staged = self.staged.get_or_insert_default();
+        let (first, mut lines) = (staged.lines.is_empty(), Some(lines));
+        let mut appended = Appended::nothing(self.tail.next_offset, timestamp);
+        for record in records {
+            let offset = self.tail.next_offset;
+            let place = First { offset, timestamp };
+            if by_id && staged.is_duplicate(record, dedupe, place, &mut appended) {
+                continue;
+            }
+            if staged.lines.is_empty()
+                && let Some(lines) = lines.take()
+            {
+                (staged.lines, staged.first_offset) = (lines(), offset);
+            }
+            staged.note(offset, timestamp);
+            record.encode(offset, timestamp, &mut staged.lines);
+            appended.note_stored(offset, timestamp);
+            self.tail.next_offset = offset.next();
+        }
+        if appended.count > 0 {
+            self.tail.last_timestamp = timestamp;
+        }
+        Ok((appended, first && appended.count > 0))
+    }
+
+    /// Makes sure that the ids of the window are known, and forgets older ones.
+    fn know_ids(&mut self, dedupe: Dedupe, now: Timestamp) -> Result<(), StorageError> {
+        let staged = self.staged.get_or_insert_default();
+        let known = staged.ids.take();
+        let mut ids = match known.filter(|ids| ids.window() >= dedupe.window) {
+            Some(ids) => ids,
+            None => Box::new(RecentIds::load(
+                &self.reader,
+                dedupe.window,
+                now,
+                dedupe.hasher,
+            )?),
         };
-        Ok((appended, first))
+        ids.narrow(dedupe.window);
+        ids.forget_old(now);
+        staged.ids = Some(ids);
+        Ok(())
+    }
+
+    /// Gives back the memory of ids that are older than the window, at `now` or the newest record.
+    pub(crate) fn forget_old_ids(&mut self, now: Timestamp) {
+        let now = now.max(self.tail.last_timestamp);
+        if let Some(ids) = self.staged.as_mut().and_then(|staged| staged.ids.as_mut()) {
+            ids.forget_old(now);
+            ids.shrink();
+        }
     }
 
     fn check_accepts(&self) -> Result<(), StorageError> {
@@ -302,8 +383,9 @@ impl PartitionLog {
     }
 
     fn unstage(&mut self) {
-        if let Some(staged) = self.staged.take() {
+        if let Some(staged) = &mut self.staged {
             self.tail.next_offset = staged.first_offset;
+            staged.take_back();
         }
     }
 
@@ -346,6 +428,10 @@ impl PartitionLog {
 
     /// Begins a new, empty segment at the end of the log.
     pub(crate) fn roll_for_purge(&mut self, durability: Durability) -> Result<(), StorageError> {
+        // What is purged may be published anew.
+        if let Some(staged) = &mut self.staged {
+            staged.ids = None;
+        }
         match self.tail.active_bytes {
             0 => self.check_accepts(),
             _ => self.roll_now(durability),

@@ -19,7 +19,7 @@ use batch::{Lines, Runs};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
-use weir_types::{Offset, PartitionId, Timestamp};
+use weir_types::{FilePosition, Offset, PartitionId, Timestamp};
 
 /// Reads one partition. Cheap to share; all methods may be called from any thread.
 #[derive(Debug)]
@@ -264,6 +264,23 @@ impl PartitionReader {
             }
         }
         Ok(high_watermark)
+    }
+
+    /// An offset that has at most `bytes` behind it, and hardly less if there are that many.
+    pub(crate) fn offset_before_end(&self, bytes: u64) -> Result<Offset, StorageError> {
+        let mut left = bytes;
+        let mut behind = self.high_watermark();
+        for segment in self.segments()?.iter().rev() {
+            let length = segment.durable_bytes();
+            if length > left {
+                let position = FilePosition(length - left);
+                let found = segment.ceiling(&self.files, position)?;
+                return Ok(found.unwrap_or(behind));
+            }
+            left -= length;
+            behind = segment.base_offset;
+        }
+        Ok(behind)
     }
 
     /// The last of `segments` that holds a record, and the time of its last one. One that holds

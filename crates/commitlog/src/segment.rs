@@ -226,6 +226,15 @@ impl Segment {
         self.consult(files, |index| index.floor_of_time(time))
     }
 
+    /// A record close behind `position`; `None` close to the end.
+    pub(crate) fn ceiling(
+        self: &Arc<Self>,
+        files: &OpenFiles,
+        position: FilePosition,
+    ) -> Result<Option<Offset>, StorageError> {
+        self.consult(files, |index| index.ceiling(position))
+    }
+
     /// When the segment's first intact record was stored; `None` when it holds none.
     pub(crate) fn first_timestamp(
         self: &Arc<Self>,

@@ -38,19 +38,22 @@ pub struct OpenOptions {
     /// brought it there; a smaller one waits for [`Store::maintain_topic`]. So the file is bounded at
     /// every moment, and so is how long a compaction holds up the rounds: 8 MiB are 180,000 acks.
     pub compact_at_once_above_bytes: u64,
+    /// Keys the hashes of publishers' ids; any random number.
+    pub hash_key: u64,
 }
 
 impl OpenOptions {
-    /// The defaults.
+    /// The defaults, with a random number.
     #[must_use]
-    pub fn new(new_node_id: u64) -> Self {
+    pub fn new(random: u64) -> Self {
         Self {
-            new_node_id,
+            new_node_id: random,
             commit_log_bytes: 32 << 20,
             max_open_files: 1024,
             direct_above_bytes: 256 * 1024,
             compact_above_bytes: 64 * 1024,
             compact_at_once_above_bytes: 8 << 20,
+            hash_key: random,
         }
     }
 }

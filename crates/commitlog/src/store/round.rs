@@ -5,6 +5,8 @@ use crate::commit_log::Addition;
 use crate::error::StorageError;
 use crate::journal::JournalEntry;
 use crate::open_files::LogFile;
+use crate::partition_log::Dedupe;
+use crate::recent_ids::{First, IdHasher};
 use crate::record::RecordDraft;
 use crate::written::Written;
 use std::collections::HashMap;
@@ -38,12 +40,47 @@ pub enum Operation {
 /// Where an append went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
-    /// Offset of the first record; the others follow.
+    /// Offset of the first record that was stored, the others follow; if none was, of the record
+    /// that the first duplicate repeats.
     pub first_offset: Offset,
-    /// How many records.
+    /// How many records were stored.
     pub count: u64,
-    /// When they were stored.
+    /// When they were stored, or, if none was, the record at `first_offset`.
     pub timestamp: Timestamp,
+    /// How many were not, because a record with the same id is there.
+    pub duplicates: u64,
+    /// Bytes of their payloads.
+    pub duplicate_bytes: u64,
+    /// Ids that were forgotten before their time, to make room for those of these records.
+    pub forgotten_ids: u64,
+}
+
+impl Appended {
+    pub(crate) fn nothing(first_offset: Offset, timestamp: Timestamp) -> Self {
+        Self {
+            first_offset,
+            count: 0,
+            timestamp,
+            duplicates: 0,
+            duplicate_bytes: 0,
+            forgotten_ids: 0,
+        }
+    }
+
+    pub(crate) fn note_stored(&mut self, offset: Offset, timestamp: Timestamp) {
+        if self.count == 0 {
+            (self.first_offset, self.timestamp) = (offset, timestamp);
+        }
+        self.count += 1;
+    }
+
+    pub(crate) fn note_duplicate(&mut self, first: First, payload_bytes: usize) {
+        if self.count == 0 && self.duplicates == 0 {
+            (self.first_offset, self.timestamp) = (first.offset, first.timestamp);
+        }
+        self.duplicates += 1;
+        self.duplicate_bytes += payload_bytes as u64;
+    }
 }
 
 /// What became of an operation.
@@ -181,7 +218,11 @@ impl Store {
                 if open.settings.durability == Durability::Fsync {
                     self.commit_log.check_accepts()?;
                 }
-                let (appended, first) = open.log.stage(records, now, lines)?;
+                let dedupe = Dedupe {
+                    hasher: IdHasher::new(self.options.hash_key),
+                    window: open.settings.dedupe_window.0,
+                };
+                let (appended, first) = open.log.stage(records, now, dedupe, lines)?;
                 (Outcome::Appended(appended), first)
             }
             Operation::Journal { journal, entry } => {

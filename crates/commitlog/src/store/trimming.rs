@@ -39,7 +39,7 @@ impl Store {
     }
 
     /// Rolls segments that are old enough, trims what retention asks for and compacts journals
-    /// that have grown, in one topic. `floors` are the lowest committed offsets of live groups, in
+    /// that have grown, in one topic; forgets old ids of publishers. `floors` are the lowest committed offsets of live groups, in
     /// order of partition; empty without groups.
     ///
     /// # Errors
@@ -80,6 +80,7 @@ impl Store {
         let Some(OpenPartition { log, settings }) = self.partitions.get_mut(&key) else {
             return Ok(Trimmed::default());
         };
+        log.forget_old_ids(now);
         let rolled = log.roll_if_aged(settings, now);
         let reader = log.reader().clone();
         let before = reader.log_start_offset();

@@ -12,6 +12,7 @@ mod by_time;
 mod clean_stop;
 mod damage;
 mod data_directory;
+mod dedupe;
 mod durability;
 mod faults;
 mod golden;
