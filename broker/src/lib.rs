@@ -13,6 +13,7 @@ pub mod http;
 pub mod metrics;
 mod reads;
 mod registry;
+mod replies;
 pub mod run;
 pub mod settings;
 mod topic;

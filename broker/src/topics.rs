@@ -4,6 +4,7 @@
 use crate::broker::BrokerError;
 use crate::committer::Committer;
 use crate::registry::Registry;
+use crate::replies;
 use crate::topic::Topic;
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,6 +98,7 @@ impl Topics {
         if self.draining.is_cancelled() {
             return Err(BrokerError::Draining);
         }
+        replies::check_no_place(name)?;
         self.check_room(1)?;
         let incarnation = Incarnation(fastrand::u64(..));
         let created = self

@@ -2,7 +2,10 @@ use std::time::Duration;
 use thiserror::Error;
 use weir_commitlog::StorageError;
 use weir_protocol::{ErrorCode, InvalidCursor, InvalidDelivery};
-use weir_types::{GroupName, GroupOrdering, InvalidSettings, Offset, PartitionId, TopicName};
+use weir_types::{
+    DurationText, GroupName, GroupOrdering, InvalidSettings, MessageId, Offset, PartitionId,
+    TopicName,
+};
 
 /// Why the broker refused or failed; every front end maps it by [`BrokerError::code`].
 #[derive(Debug, Error)]
@@ -61,6 +64,36 @@ pub enum BrokerError {
     /// An offset says nothing without its partition.
     #[error("an offset needs a partition: add partition=<number>, or begin from a cursor")]
     OffsetWithoutPartition,
+    /// A topic that would have the name of a place for replies.
+    #[error("{topic} cannot be a topic: names beginning with \"_reply.\" are for replies")]
+    ReservedName {
+        /// The name.
+        topic: TopicName,
+    },
+    /// A reply that comes too late, or a second time.
+    #[error("nobody waits for a reply at {place}: the caller has its answer, or is gone")]
+    NobodyWaits {
+        /// Where the reply was to go.
+        place: TopicName,
+    },
+    /// A reply with a time of delivery.
+    #[error("a reply is delivered at once, without delay and deliver_at")]
+    ReplyLater,
+    /// A request was published, but nobody replied.
+    #[error("no reply came within {}", DurationText(*timeout))]
+    NoReply {
+        /// How long the caller waited.
+        timeout: Duration,
+    },
+    /// The request's id was published before; the reply goes to whoever did.
+    #[error(
+        "a message with the id {id} was published before: the reply to it goes elsewhere; \
+         ask again with another id"
+    )]
+    RequestRepeated {
+        /// The request's id.
+        id: MessageId,
+    },
     /// A time of delivery that cannot be.
     #[error(transparent)]
     InvalidDelivery(#[from] InvalidDelivery),
@@ -150,11 +183,14 @@ impl BrokerError {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::UnknownTopic { .. } => ErrorCode::UnknownTopic,
+            Self::UnknownTopic { .. } | Self::NobodyWaits { .. } => ErrorCode::UnknownTopic,
+            Self::ReservedName { .. } => ErrorCode::InvalidTopic,
+            Self::NoReply { .. } => ErrorCode::Timeout,
             Self::UnknownGroup { .. } => ErrorCode::UnknownGroup,
             Self::UnknownPartition { .. } => ErrorCode::UnknownPartition,
             Self::BatchLine { source, .. } => source.code(),
             Self::PartitionsFixed { .. }
+            | Self::RequestRepeated { .. }
             | Self::OrderingFixed { .. }
             | Self::RedriveRuns { .. } => ErrorCode::Conflict,
             Self::MemberNeeded { .. } | Self::BeyondEnd { .. } => ErrorCode::InvalidArgument,
@@ -164,6 +200,7 @@ impl BrokerError {
             | Self::OffsetWithoutPartition
             | Self::InvalidDelivery(_)
             | Self::NoSchedules
+            | Self::ReplyLater
             | Self::InvalidSettings(_) => ErrorCode::InvalidArgument,
             Self::TooManyTopics { .. } | Self::DiskAlmostFull { .. } => ErrorCode::StorageFull,
             Self::Overloaded { .. } => ErrorCode::Overloaded,

@@ -11,6 +11,7 @@ mod groups;
 mod maintenance;
 mod open;
 mod publish;
+mod request;
 mod topics;
 
 pub use crate::group::{GroupBounds, ReceiptAction};
@@ -24,6 +25,7 @@ pub use publish::Accepted;
 
 use crate::committer::Committer;
 use crate::registry::Registry;
+use crate::replies::Replies;
 use crate::topics::Topics;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,6 +47,8 @@ struct Shared {
     identity: NodeIdentity,
     clock: Clock,
     options: BrokerOptions,
+    /// Callers that wait for the reply to a request.
+    replies: Arc<Replies>,
     /// What accepts nothing more until a restart.
     failures: StorageFailures,
     /// Cancelled when the broker drains: long polls and streams end, nothing new begins.

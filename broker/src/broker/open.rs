@@ -122,6 +122,7 @@ impl Broker {
                 identity,
                 clock,
                 options,
+                replies: Arc::default(),
                 failures,
                 draining,
                 disk_full: AtomicBool::new(false),

@@ -1,6 +1,8 @@
 //! Publishing: from messages to records in partitions.
 
+use super::request::nobody_waits;
 use super::{Broker, BrokerError};
+use crate::replies::{self, Reply};
 use crate::topic::{Partition, TopicCore};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,7 +10,7 @@ use std::sync::atomic::Ordering;
 use weir_commitlog::{Appended, Operation, RecordDraft};
 use weir_protocol::shapes::{BatchPart, BatchPublished, Published, Scheduled, ScheduledLine};
 use weir_protocol::{MultiTopicLine, NewMessage};
-use weir_types::{MessageId, PartitionId, Timestamp, TopicName};
+use weir_types::{MessageId, Offset, PartitionId, Timestamp, TopicName};
 
 /// What became of a message that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +44,8 @@ struct Part {
 struct Parts {
     now: Timestamp,
     later: Vec<LaterMessage>,
+    /// With where they go.
+    replies: Vec<(TopicName, Reply)>,
     parts: Vec<Part>,
     by_place: BTreeMap<(TopicName, PartitionId), usize>,
     /// The part of the last message: mostly that of the next, too.
@@ -53,6 +57,7 @@ impl Parts {
         Self {
             now,
             later: Vec::new(),
+            replies: Vec::new(),
             parts: Vec::new(),
             by_place: BTreeMap::new(),
             last: 0,
@@ -128,6 +133,9 @@ impl Broker {
         topic: &TopicName,
         message: NewMessage,
     ) -> Result<Accepted, BrokerError> {
+        if replies::is_place(topic) {
+            return self.reply(topic, message).map(Accepted::Stored);
+        }
         self.check_accepts()?;
         match message.deliver {
             Some(deliver) => {
@@ -224,6 +232,12 @@ impl Broker {
         topic: &TopicName,
         messages: Vec<NewMessage>,
     ) -> Result<BatchPublished, BrokerError> {
+        if replies::is_place(topic) {
+            let topics = std::iter::repeat(topic.clone());
+            let lines = topics.zip(messages);
+            let lines = lines.map(|(topic, message)| MultiTopicLine { topic, message });
+            return self.publish_lines(lines.collect()).await;
+        }
         self.check_accepts()?;
         let now = self.shared.clock.now();
         self.check_lines(now, messages.iter().map(|message| (topic, message)))?;
@@ -256,6 +270,10 @@ impl Broker {
             },
         ) in (1..).zip(lines)
         {
+            if replies::is_place(&name) {
+                parts.replies.push((name, self.reply_of(message)));
+                continue;
+            }
             let core = match topic.take().filter(|last| *last.name() == name) {
                 Some(last) => last,
                 None => self.get_or_create(&name).await?.core().clone(),
@@ -266,9 +284,10 @@ impl Broker {
         self.commit(parts).await
     }
 
-    /// Commits all parts in one round, behind what is delivered later.
+    /// Commits all parts in one round, behind what is delivered later; then hands over replies.
     async fn commit(&self, parts: Parts) -> Result<BatchPublished, BrokerError> {
         let scheduled = self.publish_scheduled(parts.later).await?;
+        let replies = parts.replies;
         let parts = Parts::in_order(parts.parts);
         let wake = wake_once(&parts);
         let mut places = Vec::with_capacity(parts.len());
@@ -293,6 +312,18 @@ impl Broker {
             topic.metrics().published(&appended, payload_bytes);
             add_part(&mut published, topic.name(), partition, &appended);
         }
+        for (place, reply) in replies {
+            published.count += 1;
+            published.partitions.push(BatchPart {
+                topic: place.clone(),
+                partition: PartitionId(0),
+                first_offset: Offset::ZERO,
+                last_offset: Offset::ZERO,
+                count: 1,
+            });
+            // Who went away since the lines were checked might as well have gone a moment later.
+            self.shared.replies.deliver(&place, reply);
+        }
         Ok(published)
     }
 
@@ -302,7 +333,7 @@ impl Broker {
         now: Timestamp,
         lines: impl Iterator<Item = (&'a TopicName, &'a NewMessage)>,
     ) -> Result<(), BrokerError> {
-        let mut new_topics = BTreeSet::new();
+        let (mut new_topics, mut places) = (BTreeSet::new(), BTreeSet::new());
         // Of the line before: mostly that of this one too.
         let mut known: Option<(&TopicName, u32)> = None;
         for (line, (topic, message)) in (1..).zip(lines) {
@@ -310,6 +341,14 @@ impl Broker {
                 line,
                 source: Box::new(source),
             };
+            if replies::is_place(topic) {
+                self.check_reply(topic, message).map_err(named)?;
+                match places.insert(topic) {
+                    true => continue,
+                    // A place takes one reply.
+                    false => return Err(named(nobody_waits(topic))),
+                }
+            }
             let as_before = known.filter(|(last, _)| *last == topic);
             let partitions = match as_before {
                 Some((_, partitions)) => partitions,
@@ -347,7 +386,7 @@ impl Broker {
     }
 }
 
-fn check_partition(
+pub(super) fn check_partition(
     topic: &TopicName,
     partitions: u32,
     message: &NewMessage,

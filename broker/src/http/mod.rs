@@ -7,6 +7,7 @@
 //! | route | module |
 //! |---|---|
 //! | `POST /v1/topics/{t}/messages`, by `short_cut`, and `POST /v1/messages` | `publish` |
+//! | `POST /v1/topics/{t}/request` | `request_reply` |
 //! | `GET /v1/topics/{t}/messages` | `fetch` |
 //! | `GET /v1/topics/{t}/stream` | `stream` |
 //! | `/v1/topics/{t}/groups/{g}/…` | `groups` |
@@ -25,6 +26,7 @@ mod groups;
 mod publish;
 mod query;
 mod request;
+mod request_reply;
 mod short_cut;
 mod sse;
 mod status;
@@ -88,6 +90,8 @@ fn routes(state: &State) -> impl Filter<Extract = (Answer,), Error = Infallible>
         .or(group_stream::routes(state))
         .unify()
         .or(dead_letters::routes(state))
+        .unify()
+        .or(request_reply::routes(state))
         .unify()
         .or(topics::routes(state))
         .unify()

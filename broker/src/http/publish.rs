@@ -49,11 +49,16 @@ pub(super) async fn publish(
     let envelope = Envelope::parse(query, headers)?;
     let max_bytes = state.broker.max_payload_bytes();
     let received = body(state, chunks, max_bytes).await?;
-    let payload = Payload::parse(&received.bytes, max_bytes).map_err(|e| refused_payload(&e))?;
-    match state.broker.publish(&topic, envelope.with(payload)).await? {
+    let message = envelope.with(payload(&received.bytes, max_bytes)?);
+    match state.broker.publish(&topic, message).await? {
         Accepted::Stored(published) => Ok(json(StatusCode::CREATED, &published)),
         Accepted::Scheduled(scheduled) => Ok(json(StatusCode::ACCEPTED, &scheduled)),
     }
+}
+
+/// The one value of a body.
+pub(super) fn payload(body: &Bytes, max_bytes: usize) -> Result<Payload, ApiError> {
+    Payload::parse(body, max_bytes).map_err(|e| refused_payload(&e))
 }
 
 async fn publish_batch(
@@ -146,7 +151,7 @@ fn deliver(query: &mut Query) -> Result<Option<Deliver>, ApiError> {
 }
 
 /// `Weir-Header-<name>: value` becomes the message header `<name>`, in lower case.
-fn message_headers(headers: &HeaderMap) -> Result<Headers, ApiError> {
+pub(super) fn message_headers(headers: &HeaderMap) -> Result<Headers, ApiError> {
     let mut found = BTreeMap::new();
     for (name, value) in headers {
         let Some(name) = name.as_str().strip_prefix(MESSAGE_HEADER_PREFIX) else {

@@ -23,6 +23,7 @@ mod load;
 mod metrics;
 mod minimq;
 mod parallel_curl;
+mod request_reply;
 mod shutdown;
 mod startup;
 mod status;

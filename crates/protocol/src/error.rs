@@ -73,6 +73,8 @@ error_codes! {
     Draining = "draining", 503;
     /// The disk failed. What was not acknowledged is not stored.
     Storage = "storage", 503;
+    /// The request was published, but no reply came in time.
+    Timeout = "timeout", 504;
     /// The disk is full, or the number of topics is reached.
     StorageFull = "storage_full", 507;
 }

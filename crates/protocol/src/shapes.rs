@@ -81,8 +81,9 @@ pub struct BatchPart {
     pub count: u64,
 }
 
-/// A message as a fetch or a stream delivers it.
-#[derive(Clone, Debug, Deserialize)]
+/// A message as a fetch or a stream delivers it; and the reply to a request, which never was in a
+/// log and has offset 0.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Message {
     /// The topic.
     pub topic: TopicName,
@@ -95,13 +96,16 @@ pub struct Message {
     /// The message's id.
     pub id: MessageId,
     /// The message's key, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<Key>,
     /// Headers, if it has any.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// Topic that an answer goes to.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,
     /// Until when it is of use, if that has an end.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     /// The producer's JSON, unparsed.
     pub payload: Box<RawValue>,
