@@ -7,7 +7,7 @@ use crate::topic::Topic;
 use std::time::Duration;
 use weir_commitlog::StoredLine;
 use weir_protocol::Receipt;
-use weir_protocol::shapes::{GroupInfo, GroupStart, ReceiptResult, ReceiptStatus};
+use weir_protocol::shapes::{GroupInfo, GroupStart, ReceiptStatus};
 use weir_types::{
     GroupName, GroupSettings, GroupSettingsChange, MemberName, Offset, PartitionId, Timestamp,
     TopicName,
@@ -39,14 +39,10 @@ pub struct LeaseOptions {
 /// A message under a lease.
 #[derive(Clone, Debug)]
 pub struct LeasedMessage {
-    /// Its partition.
-    pub partition: PartitionId,
     /// The stored line.
     pub line: StoredLine,
-    /// Token for ack, nack and extend.
-    pub receipt: String,
-    /// Which lease of the message this is, from 1.
-    pub delivery_attempt: u32,
+    /// Token for ack, nack and extend; says which delivery this is.
+    pub receipt: Receipt,
     /// When the lease ends.
     pub lease_expires_at: Timestamp,
 }
@@ -54,10 +50,8 @@ pub struct LeasedMessage {
 impl From<Delivered> for LeasedMessage {
     fn from(delivered: Delivered) -> Self {
         Self {
-            partition: delivered.partition,
             line: delivered.line,
-            receipt: delivered.receipt.encode(),
-            delivery_attempt: delivered.receipt.delivery_attempt,
+            receipt: delivered.receipt,
             lease_expires_at: delivered.lease_expires_at,
         }
     }
@@ -118,7 +112,8 @@ impl Broker {
             .map_err(|GroupClosed| self.closed(topic, group))?
     }
 
-    /// Acks, nacks or extends; returns what became of each receipt when that is durable.
+    /// Acks, nacks or extends; returns what became of each receipt, in order, when that is durable. A
+    /// text that is no receipt is `unknown`.
     ///
     /// # Errors
     /// [`BrokerError::UnknownTopic`], [`BrokerError::UnknownGroup`], or the storage engine's: then
@@ -127,29 +122,22 @@ impl Broker {
         &self,
         topic: &TopicName,
         group: &GroupName,
-        receipts: Vec<String>,
+        receipts: impl Iterator<Item = &str>,
         action: ReceiptAction,
-    ) -> Result<Vec<ReceiptResult>, BrokerError> {
+    ) -> Result<Vec<ReceiptStatus>, BrokerError> {
         let client = self.group(topic, group)?;
-        let decoded: Vec<_> = receipts
-            .iter()
-            .map(|text| Receipt::decode(text).ok())
-            .collect();
-        let known: Vec<Receipt> = decoded.iter().copied().flatten().collect();
-        let statuses = client
-            .settle(known, action)
-            .await
-            .map_err(|GroupClosed| self.closed(topic, group))??;
-        let mut statuses = statuses.into_iter();
-        let status = |receipt: Option<Receipt>| {
-            receipt
-                .and_then(|_| statuses.next())
-                .unwrap_or(ReceiptStatus::Unknown)
-        };
-        let statuses: Vec<_> = decoded.into_iter().map(status).collect();
-        let results = receipts.into_iter().zip(statuses);
-        Ok(results
-            .map(|(receipt, status)| ReceiptResult { receipt, status })
+        let receipts: Vec<_> = receipts.map(|text| Receipt::decode(text).ok()).collect();
+        let known = receipts.iter().copied().flatten().collect();
+        let settled = client.settle(known, action).await;
+        let settled = settled.map_err(|GroupClosed| self.closed(topic, group))??;
+        if settled.len() == receipts.len() {
+            return Ok(settled);
+        }
+        let mut settled = settled.into_iter();
+        let status = |receipt: Option<Receipt>| receipt.and_then(|_| settled.next());
+        let statuses = receipts.into_iter().map(status);
+        Ok(statuses
+            .map(|status| status.unwrap_or(ReceiptStatus::Unknown))
             .collect())
     }
 

@@ -3,7 +3,10 @@
 use super::answer::{Answer, ApiError, answer, empty, json, json_bytes};
 use super::fetch::read_from;
 use super::query::{Query, SHORTEST_LEASE, in_range, raw_query};
-use super::request::{group_name, json_body, json_body_or_default, new_topic_name, topic_name};
+use super::request::{
+    MAX_REQUEST_BYTES, body, group_name, json_body, json_body_or_default, new_topic_name,
+    parse_json, topic_name,
+};
 use super::{Route, State, with};
 use crate::broker::{LeaseOptions, LeasedMessage, ReadFrom, ReceiptAction};
 use bytes::Buf;
@@ -12,9 +15,9 @@ use http::StatusCode;
 use std::time::Duration;
 use warp::Filter;
 use weir_protocol::shapes::{
-    AckRequest, ExtendRequest, GroupRequest, Groups, NackRequest, ReceiptResults, SeekRequest,
+    AckRequest, ExtendRequest, GroupRequest, Groups, NackRequest, ReceiptText, SeekRequest,
 };
-use weir_protocol::{LeaseFields, push_leased_message};
+use weir_protocol::{push_leased_message, push_receipt_results};
 use weir_types::limits::MAX_RECEIPTS;
 use weir_types::{DurationText, MemberName, TopicName};
 
@@ -130,12 +133,8 @@ fn leased(topic: &TopicName, messages: &[LeasedMessage]) -> Answer {
 
 /// Appends a message as a lease delivers it.
 pub(super) fn push_leased(body: &mut Vec<u8>, topic: &TopicName, message: &LeasedMessage) {
-    let lease = LeaseFields {
-        receipt: &message.receipt,
-        delivery_attempt: message.delivery_attempt,
-        lease_expires_at: message.lease_expires_at,
-    };
-    push_leased_message(body, &lease, topic, message.partition, &message.line.bytes);
+    let until = message.lease_expires_at;
+    push_leased_message(body, &message.receipt, until, topic, &message.line.bytes);
 }
 
 /// The last part of the address of an ack, a nack or an extend.
@@ -167,21 +166,14 @@ impl Settle {
         chunks: impl Stream<Item = Result<impl Buf, warp::Error>>,
     ) -> Result<Answer, ApiError> {
         let (topic, group) = (topic_name(topic)?, group_name(group)?);
-        let (receipts, request) = match self {
+        let received = body(state, chunks, MAX_REQUEST_BYTES).await?;
+        let (receipts, action) = match self {
             Self::Ack => {
-                let body: AckRequest = json_body(state, chunks).await?;
+                let body: AckRequest<ReceiptText<'_>> = parse_json(&received.bytes)?;
                 (body.receipts, ReceiptAction::Ack)
             }
-            Self::Nack => nack_request(json_body(state, chunks).await?)?,
-            Self::Extend => {
-                let body: ExtendRequest = json_body(state, chunks).await?;
-                let visibility_timeout = checked(
-                    body.visibility_timeout,
-                    "visibility_timeout",
-                    SHORTEST_LEASE,
-                )?;
-                (body.receipts, ReceiptAction::Extend { visibility_timeout })
-            }
+            Self::Nack => nack_request(parse_json(&received.bytes)?)?,
+            Self::Extend => extend_request(parse_json(&received.bytes)?)?,
         };
         if !(1..=MAX_RECEIPTS).contains(&receipts.len()) {
             let message = format!(
@@ -190,15 +182,28 @@ impl Settle {
             );
             return Err(ApiError::invalid_argument(message));
         }
-        let results = state
-            .broker
-            .settle(&topic, &group, receipts, request)
-            .await?;
-        Ok(json(StatusCode::OK, &ReceiptResults { results }))
+        let texts = || receipts.iter().map(|receipt| &*receipt.0);
+        let settle = state.broker.settle(&topic, &group, texts(), action);
+        let statuses = settle.await?;
+        let mut answer = Vec::with_capacity(16 + 80 * receipts.len());
+        push_receipt_results(&mut answer, texts().zip(statuses));
+        Ok(json_bytes(StatusCode::OK, answer))
     }
 }
 
-fn nack_request(body: NackRequest) -> Result<(Vec<String>, ReceiptAction), ApiError> {
+type Receipts<'a> = Vec<ReceiptText<'a>>;
+
+fn extend_request(
+    body: ExtendRequest<ReceiptText<'_>>,
+) -> Result<(Receipts<'_>, ReceiptAction), ApiError> {
+    let name = "visibility_timeout";
+    let visibility_timeout = checked(body.visibility_timeout, name, SHORTEST_LEASE)?;
+    Ok((body.receipts, ReceiptAction::Extend { visibility_timeout }))
+}
+
+fn nack_request(
+    body: NackRequest<ReceiptText<'_>>,
+) -> Result<(Receipts<'_>, ReceiptAction), ApiError> {
     let delay = checked(body.delay, "delay", Duration::ZERO)?;
     let length = body.reason.as_ref().map_or(0, String::len);
     if length > MAX_REASON_BYTES {

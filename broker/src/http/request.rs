@@ -5,6 +5,7 @@ use super::answer::ApiError;
 use bytes::Buf;
 use futures_util::Stream;
 use percent_encoding::percent_decode_str;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -75,7 +76,8 @@ pub(crate) async fn json_body_or_default<T: DeserializeOwned + Default>(
     }
 }
 
-fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+/// A JSON object of a known shape, which may borrow from the body.
+pub(crate) fn parse_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
     if !is_object(body) {
         let message = "the request body is refused: it must be a JSON object";
         return Err(ApiError::new(ErrorCode::InvalidJson, message));

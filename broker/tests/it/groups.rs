@@ -257,7 +257,7 @@ async fn a_nack_wakes_a_waiting_consumer() {
     };
     let (back, nacked) = tokio::join!(patient_lease(&broker), nacking);
     assert_eq!(nacked, ["nacked"]);
-    assert_eq!(back.unwrap()[0].delivery_attempt, 2);
+    assert_eq!(back.unwrap()[0].receipt.delivery_attempt, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

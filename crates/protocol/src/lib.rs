@@ -18,7 +18,7 @@ pub mod shapes;
 pub use batch::{FromLine, InvalidBatch, MultiTopicLine, NewMessage, parse_batch};
 pub use cursor::{Cursor, InvalidCursor};
 pub use delivery::{Deliver, InvalidDelivery, MAX_AHEAD, parse_delay, parse_deliver_at, parse_ttl};
-pub use envelope::{LeaseFields, push_leased_message, push_message};
+pub use envelope::{push_leased_message, push_message, push_receipt_results};
 pub use error::{ErrorBody, ErrorCode, ErrorDetail};
 pub use payload::{InvalidPayload, Payload, check_json, is_object};
 pub use receipt::{InvalidReceipt, Receipt};

@@ -36,11 +36,26 @@ pub struct Receipt {
 pub struct InvalidReceipt;
 
 const VERSION: u8 = 2;
+/// Of an encoded receipt: 29 bytes in base64 without padding.
+const TEXT_BYTES: usize = 39;
 
 impl Receipt {
     /// Writes the receipt for the wire.
     #[must_use]
     pub fn encode(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.to_bytes())
+    }
+
+    /// Appends what [`Receipt::encode`] returns.
+    pub fn encode_to(&self, out: &mut Vec<u8>) {
+        let mut text = [0; TEXT_BYTES];
+        // It is as long as it has to be.
+        if let Ok(length) = URL_SAFE_NO_PAD.encode_slice(self.to_bytes(), &mut text) {
+            out.extend_from_slice(&text[..length]);
+        }
+    }
+
+    fn to_bytes(self) -> [u8; 29] {
         let mut bytes = [0; 29];
         bytes[0] = VERSION;
         bytes[1..9].copy_from_slice(&self.incarnation.0.to_be_bytes());
@@ -48,7 +63,7 @@ impl Receipt {
         bytes[13..21].copy_from_slice(&self.offset.0.to_be_bytes());
         bytes[21..25].copy_from_slice(&self.delivery_attempt.to_be_bytes());
         bytes[25..].copy_from_slice(&self.broker_start.0.to_be_bytes());
-        URL_SAFE_NO_PAD.encode(bytes)
+        bytes
     }
 
     /// Reads a receipt from the wire.
@@ -93,6 +108,9 @@ mod tests {
                 broker_start: BrokerStart(s),
             };
             prop_assert_eq!(Receipt::decode(&receipt.encode()), Ok(receipt));
+            let mut text = Vec::new();
+            receipt.encode_to(&mut text);
+            prop_assert_eq!(text, receipt.encode().into_bytes());
         }
 
         #[test]

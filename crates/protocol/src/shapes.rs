@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use weir_types::{
     DurationText, GroupName, GroupOrdering, GroupSettingsChange, Incarnation, Key, MemberName,
@@ -190,17 +191,17 @@ pub struct Leased {
 /// Body of an ack.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct AckRequest {
+pub struct AckRequest<R = String> {
     /// Receipts of the finished messages.
-    pub receipts: Vec<String>,
+    pub receipts: Vec<R>,
 }
 
 /// Body of a nack.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct NackRequest {
+pub struct NackRequest<R = String> {
     /// Receipts of the messages to give back.
-    pub receipts: Vec<String>,
+    pub receipts: Vec<R>,
     /// How long they wait before their next delivery, such as `"5s"`; at once when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay: Option<DurationText>,
@@ -212,13 +213,18 @@ pub struct NackRequest {
 /// Body of an extend.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ExtendRequest {
+pub struct ExtendRequest<R = String> {
     /// Receipts of the messages to keep longer.
-    pub receipts: Vec<String>,
+    pub receipts: Vec<R>,
     /// How long from now; the topic's when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub visibility_timeout: Option<DurationText>,
 }
+
+/// A receipt that is still part of the request's body, where it has no escapes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub struct ReceiptText<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 /// What happened to one receipt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,6 +240,20 @@ pub enum ReceiptStatus {
     LeaseExpired,
     /// No lease of this topic and group.
     Unknown,
+}
+
+impl ReceiptStatus {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Acked => "acked",
+            Self::Nacked => "nacked",
+            Self::Extended => "extended",
+            Self::LeaseExpired => "lease_expired",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// One receipt and what happened to it.
