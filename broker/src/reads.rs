@@ -3,8 +3,14 @@
 use crate::broker::BrokerError;
 use crate::metrics;
 use crate::topic::Partition;
-use weir_commitlog::{Finding, RawBatch, ReadBatch, ReadLimits, StoredLine};
+use weir_commitlog::{
+    Finding, PartitionReader, RawBatch, ReadBatch, ReadLimits, StorageError, StoredLine,
+};
 use weir_types::{Offset, Timestamp};
+
+/// Records that were written a moment ago are in the page cache: to read them takes less than to hand
+/// the work to another thread.
+const RECENT_RECORDS: u64 = 1024;
 
 /// See [`weir_commitlog::PartitionReader::read`]; damage is logged and counted here, once for all.
 pub(crate) async fn read(
@@ -12,8 +18,8 @@ pub(crate) async fn read(
     from: Offset,
     limits: ReadLimits,
 ) -> Result<ReadBatch, BrokerError> {
-    let reader = partition.reader().clone();
-    let batch = tokio::task::spawn_blocking(move || reader.read(from, limits)).await??;
+    let read = move |reader: &PartitionReader| reader.read(from, limits);
+    let batch = perform(partition, from, read).await?;
     batch.damage.iter().for_each(report);
     Ok(batch)
 }
@@ -24,10 +30,23 @@ pub(crate) async fn read_raw(
     from: Offset,
     limits: ReadLimits,
 ) -> Result<RawBatch, BrokerError> {
-    let reader = partition.reader().clone();
-    let batch = tokio::task::spawn_blocking(move || reader.read_raw(from, limits)).await??;
+    let read = move |reader: &PartitionReader| reader.read_raw(from, limits);
+    let batch = perform(partition, from, read).await?;
     batch.damage.iter().for_each(report);
     Ok(batch)
+}
+
+async fn perform<T: Send + 'static>(
+    partition: &Partition,
+    from: Offset,
+    read: impl FnOnce(&PartitionReader) -> Result<T, StorageError> + Send + 'static,
+) -> Result<T, BrokerError> {
+    let reader = partition.reader();
+    if reader.high_watermark().since(from) <= RECENT_RECORDS {
+        return Ok(read(reader)?);
+    }
+    let reader = reader.clone();
+    Ok(tokio::task::spawn_blocking(move || read(&reader)).await??)
 }
 
 /// The offset of the first record that is not older than `time`.

@@ -247,7 +247,8 @@ impl DeadLetters {
             reply_to: record.reply_to,
             expires_at: None,
             payload: record.payload,
-            dedupe: true,
+            // After a seek the same message may die again; the search for its id does all that is needed.
+            dedupe: false,
         })
     }
 }
