@@ -337,10 +337,8 @@ impl PartitionState {
         if offset >= high_watermark {
             return ReceiptStatus::Unknown;
         }
-        if self.is_finished(offset) {
-            return ReceiptStatus::Acked;
-        }
         match self.unfinished.get(offset) {
+            None if self.is_finished(offset) => return ReceiptStatus::Acked,
             // Never handed out here: nobody can have a receipt for it.
             None if token.current_start => return ReceiptStatus::Unknown,
             None if self.moving_ahead.contains_key(&offset) => return ReceiptStatus::LeaseExpired,

@@ -159,9 +159,10 @@ impl Unfinished {
 
     /// Gives a message to a consumer.
     pub(crate) fn lease(&mut self, offset: Offset, attempt: u32, until: Timestamp, holder: Holder) {
-        let Some(slot) = self.unlink(offset) else {
+        let Some(slot) = self.slot(offset) else {
             return;
         };
+        self.unlink(slot);
         let node = &mut self.nodes[slot];
         (node.at, node.attempts) = (until, attempt);
         node.set_state(Phase::Leased, holder);
@@ -186,9 +187,10 @@ impl Unfinished {
 
     /// Lets a message wait for its next delivery.
     pub(crate) fn wait(&mut self, offset: Offset, attempts: u32, available_at: Timestamp) {
-        let Some(slot) = self.unlink(offset) else {
+        let Some(slot) = self.slot(offset) else {
             return;
         };
+        self.unlink(slot);
         let node = &mut self.nodes[slot];
         (node.at, node.attempts) = (available_at, attempts);
         node.set_state(Phase::Waiting, Holder::ANONYMOUS);
@@ -197,11 +199,10 @@ impl Unfinished {
 
     /// Keeps a message as it is while what was said of it is on its way to the disk.
     pub(crate) fn settle(&mut self, offset: Offset, phase: Phase) {
-        let Some(active) = self.get(offset) else {
-            return;
-        };
-        if let Some(slot) = self.unlink(offset) {
-            self.nodes[slot].set_state(phase, active.holder);
+        if let Some(slot) = self.slot(offset) {
+            let holder = self.nodes[slot].holder();
+            self.unlink(slot);
+            self.nodes[slot].set_state(phase, holder);
             self.settling += usize::from(phase != Phase::FinishingLate);
         }
     }
@@ -222,7 +223,8 @@ impl Unfinished {
 
     /// Keeps a message from being delivered while it moves to the dead-letter topic.
     pub(crate) fn set_moving(&mut self, offset: Offset, attempts: u32) {
-        if let Some(slot) = self.unlink(offset) {
+        if let Some(slot) = self.slot(offset) {
+            self.unlink(slot);
             self.nodes[slot].attempts = attempts;
         }
     }
@@ -260,10 +262,10 @@ impl Unfinished {
 
     /// Ends what is known of a finished message; the next of its key takes its place.
     fn end(&mut self, offset: Offset, released: &mut Vec<Offset>) {
-        let Some(slot) = self.unlink(offset) else {
+        let Some(slot) = self.leave(offset) else {
             return;
         };
-        self.leave(slot);
+        self.unlink(slot);
         while let Some(last) = self.nodes[slot].last_held {
             let (next, left) = self.held.pop(last);
             self.nodes[slot].last_held = left;
@@ -301,28 +303,25 @@ impl Unfinished {
         self.by_offset.insert_unique(hash(&slot), slot, hash);
     }
 
-    fn leave(&mut self, slot: Slot) {
-        let hash = spread(self.nodes[slot].offset.0);
-        if let Ok(found) = self.by_offset.find_entry(hash, |other| *other == slot) {
-            found.remove();
-        }
+    /// Makes a message unknown.
+    fn leave(&mut self, offset: Offset) -> Option<Slot> {
+        let same = |slot: &Slot| self.nodes[*slot].offset == offset;
+        let found = self.by_offset.find_entry(spread(offset.0), same).ok()?;
+        Some(found.remove().0)
     }
 
     /// Takes a message out of the list of its phase.
-    fn unlink(&mut self, offset: Offset) -> Option<Slot> {
-        let slot = self.slot(offset)?;
-        let (phase, holder) = (self.nodes[slot].phase(), self.nodes[slot].holder());
-        match phase {
+    fn unlink(&mut self, slot: Slot) {
+        match self.nodes[slot].phase() {
             Phase::Leased => {
                 self.leased.unlink(slot, &mut self.nodes);
-                self.forget_holder(holder);
+                self.forget_holder(self.nodes[slot].holder());
             }
             Phase::Waiting => self.waiting.unlink(slot, &mut self.nodes),
             Phase::Finishing | Phase::Returning => self.settling -= 1,
             Phase::FinishingLate | Phase::Moving => {}
         }
         self.nodes[slot].set_state(Phase::Moving, Holder::ANONYMOUS);
-        Some(slot)
     }
 
     fn forget_holder(&mut self, holder: Holder) {
