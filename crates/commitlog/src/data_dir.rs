@@ -5,9 +5,11 @@
 //! <data-dir>/__weir/node.json            format version, node identity, number of the last start
 //! <data-dir>/__weir/commit-<N>           the commit log (`commit_log`)
 //! <data-dir>/__weir/clean-stop.jsonl     what the last clean stop left (`clean_stop`)
+//! <data-dir>/__weir/schedule-index.redb  when each waiting message is due; derived, the broker's
 //! <data-dir>/__weir/trash/               deleted topics until their files are gone
 //! <data-dir>/<topic>/topic.json          see `topic`
 //! <data-dir>/<topic>/partition-<N>/      segments (`segment`), and groups/ with journals (`journal`)
+//! <data-dir>/__schedule/                 messages that wait for their time; laid out like a topic
 //! ```
 //!
 //! Directories without a topic.json, such as `lost+found`, are left alone.
@@ -125,7 +127,7 @@ impl DataDir {
         let entries = self.fs.read_dir(&self.path).context("list", &self.path)?;
         let directories = entries.into_iter().filter(|(_, is_dir)| *is_dir);
         let mut names: Vec<_> = directories
-            .filter_map(|(name, _)| TopicName::parse_derived(&name).ok())
+            .filter_map(|(name, _)| TopicName::parse_stored(&name).ok())
             .collect();
         names.sort_unstable();
         Ok(names)

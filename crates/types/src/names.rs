@@ -38,6 +38,8 @@ pub enum InvalidName {
     Reserved,
 }
 
+const SCHEDULE_LOG: &str = "__schedule";
+
 /// The name of a topic: `[A-Za-z0-9._-]{1,200}`, not `.` or `..`, not beginning with `__`.
 ///
 /// It is a legal directory name by construction. Cloning is cheap.
@@ -55,12 +57,37 @@ impl TopicName {
     }
 
     /// Parses the name of a topic that may have been derived by the broker, up to
-    /// [`MAX_DERIVED_TOPIC_NAME_CHARS`] characters long. Used when reading a data directory.
+    /// [`MAX_DERIVED_TOPIC_NAME_CHARS`] characters long.
     ///
     /// # Errors
     /// Like [`TopicName::parse`].
     pub fn parse_derived(name: &str) -> Result<Self, InvalidName> {
         Self::parse_up_to(name, MAX_DERIVED_TOPIC_NAME_CHARS)
+    }
+
+    /// The log in which messages wait that are delivered later. The broker alone writes and reads it:
+    /// no name that a client sends parses as this one.
+    #[must_use]
+    pub fn schedule_log() -> Self {
+        Self(SCHEDULE_LOG.into())
+    }
+
+    /// Parses the name of a directory of stored topics: a derived name, or that of a log of the
+    /// broker's own.
+    ///
+    /// # Errors
+    /// Like [`TopicName::parse`].
+    pub fn parse_stored(name: &str) -> Result<Self, InvalidName> {
+        match name {
+            SCHEDULE_LOG => Ok(Self::schedule_log()),
+            _ => Self::parse_derived(name),
+        }
+    }
+
+    /// Whether it is a log of the broker's own, which is no topic to clients.
+    #[must_use]
+    pub fn is_internal(&self) -> bool {
+        &*self.0 == SCHEDULE_LOG
     }
 
     fn parse_up_to(name: &str, max: usize) -> Result<Self, InvalidName> {
@@ -213,6 +240,21 @@ mod tests {
         assert_eq!(TopicName::parse(&name), Err(too_long));
         assert!(TopicName::parse_derived(&name).is_ok());
         assert!(TopicName::parse_derived(&"x".repeat(241)).is_err());
+    }
+
+    #[test]
+    fn the_broker_s_own_log_is_found_on_disk_and_out_of_reach_for_clients() {
+        let log = TopicName::schedule_log();
+        assert!(log.is_internal());
+        assert_eq!(TopicName::parse_stored("__schedule"), Ok(log));
+        for parse in [TopicName::parse, TopicName::parse_derived] {
+            assert_eq!(parse("__schedule"), Err(InvalidName::Reserved));
+        }
+        assert_eq!(
+            TopicName::parse_stored("__weir"),
+            Err(InvalidName::Reserved)
+        );
+        assert!(!TopicName::parse_stored("t").unwrap().is_internal());
     }
 
     #[test]

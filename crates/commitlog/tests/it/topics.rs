@@ -1,9 +1,12 @@
 //! Topics come, change and go.
 
-use crate::rig::{DATA, NOW, Rig, finished, pairs, settings, topic, try_open};
+use crate::rig::{
+    DATA, NOW, Rig, contents, finished, pairs, settings, topic, try_append, try_open,
+};
+use std::time::Duration;
 use weir_commitlog::faulty::{Call, Fault};
 use weir_commitlog::{FileSystem, StorageError};
-use weir_types::{Incarnation, Offset};
+use weir_types::{ByteCount, DurationText, Incarnation, Offset, TopicName, TopicSettings};
 
 #[test]
 fn topics_and_their_settings_survive_a_restart() {
@@ -119,7 +122,7 @@ fn a_directory_without_topic_json_is_no_topic_and_may_become_one() {
         .iter()
         .find(|files| files.name == topic("half"))
         .unwrap();
-    assert!(crate::rig::contents(&half.partitions[0].1).is_empty());
+    assert!(contents(&half.partitions[0].1).is_empty());
     assert_eq!(next.disk.content("data/half/notes.txt").unwrap(), b"mine");
     assert_eq!(next.disk.content("data/lost+found/x").unwrap(), b"found");
     next.delete_topic(&topic("t")).unwrap();
@@ -129,4 +132,27 @@ fn a_directory_without_topic_json_is_no_topic_and_may_become_one() {
             .unwrap()
             .contains(&("lost+found".to_owned(), true))
     );
+}
+
+#[test]
+fn the_broker_s_own_log_survives_restarts_and_is_trimmed_up_to_what_still_waits() {
+    let log = TopicName::schedule_log();
+    let own = TopicSettings {
+        retention_age: DurationText(Duration::from_secs(1)),
+        retention_bytes: ByteCount(u64::MAX),
+        ..settings(1, 150)
+    };
+    let mut rig = Rig::new();
+    let files = rig.create_topic(&log, own, Incarnation(9), NOW).unwrap();
+    for payload in ["1", "2", "3", "4"] {
+        try_append(&mut rig, files.partitions[0].0, &[payload], NOW).unwrap();
+    }
+    let mut rig = rig.reopen();
+    let reader = rig.opened.topics[0].partitions[0].1.clone();
+    assert_eq!(rig.opened.topics[0].name, log);
+    assert_eq!(contents(&reader).len(), 4);
+    let later = NOW.plus(Duration::from_secs(10));
+    rig.maintain_topic(&log, &[Offset(2)], later).unwrap();
+    assert!(reader.log_start_offset() > Offset(0));
+    assert!(reader.log_start_offset() <= Offset(2));
 }
