@@ -2,7 +2,7 @@
 //! and in lines of batches.
 
 use serde::de::{self, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::time::Duration;
 use thiserror::Error;
@@ -125,9 +125,15 @@ impl TryFrom<String> for Ttl {
 }
 
 /// The member `delay` of a line.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "DurationText")]
 pub(crate) struct Delay(pub(crate) Duration);
+
+impl From<Delay> for DurationText {
+    fn from(delay: Delay) -> Self {
+        Self(delay.0)
+    }
+}
 
 impl TryFrom<String> for Delay {
     type Error = InvalidDelivery;
@@ -143,6 +149,12 @@ pub(crate) struct DeliverAt(pub(crate) Timestamp);
 impl<'de> Deserialize<'de> for DeliverAt {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(DeliverAtVisitor)
+    }
+}
+
+impl Serialize for DeliverAt {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
     }
 }
 

@@ -51,6 +51,8 @@ error_codes! {
     UnknownGroup = "unknown_group", 404;
     /// The topic has no such dead letter.
     UnknownDeadLetter = "unknown_dead_letter", 404;
+    /// There is no such scheduled message, or it was delivered or cancelled.
+    UnknownSchedule = "unknown_schedule", 404;
     /// The route exists, but not with this method.
     MethodNotAllowed = "method_not_allowed", 405;
     /// The client took too long to send its request.

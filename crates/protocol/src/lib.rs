@@ -13,6 +13,7 @@ mod error;
 mod payload;
 mod receipt;
 mod scan;
+mod schedules;
 pub mod shapes;
 
 pub use batch::{FromLine, InvalidBatch, MultiTopicLine, NewMessage, parse_batch};
@@ -22,6 +23,7 @@ pub use envelope::{push_leased_message, push_message, push_receipt_results};
 pub use error::{ErrorBody, ErrorCode, ErrorDetail};
 pub use payload::{InvalidPayload, Payload, check_json, is_object};
 pub use receipt::{InvalidReceipt, Receipt};
+pub use schedules::{InvalidScheduleCursor, ScheduleCursor};
 
 /// Media type of newline-delimited JSON: a batch when published, stored lines when fetched.
 pub const NDJSON: &str = "application/x-ndjson";

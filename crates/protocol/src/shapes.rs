@@ -1,5 +1,6 @@
 //! The JSON objects of the native API, as both sides see them. Fields may be added, never renamed.
 
+pub use crate::schedules::{MoveRequest, Schedule, Schedules};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
