@@ -23,6 +23,20 @@ pub struct PublishOptions {
     pub reply_to: Option<TopicName>,
 }
 
+impl PublishOptions {
+    /// The call that publishes `payload` with these options.
+    pub(crate) fn call(&self, address: Address, payload: Bytes) -> Result<Call, ClientError> {
+        let address = address
+            .with_some("key", self.key.as_ref().map(Key::as_str))
+            .with_some("id", self.id.as_ref())
+            .with_some("partition", self.partition)
+            .with_some("reply_to", self.reply_to.as_ref());
+        let json = HeaderValue::from_static("application/json");
+        let call = Call::post(address).body(json, payload);
+        with_message_headers(call, &self.headers)
+    }
+}
+
 impl Client {
     /// Publishes one JSON value. `Ok` means that it is as durable as the topic demands.
     ///
@@ -34,14 +48,7 @@ impl Client {
         payload: Bytes,
         options: &PublishOptions,
     ) -> Result<Published, ClientError> {
-        let address = messages_of(topic)
-            .with_some("key", options.key.as_ref().map(Key::as_str))
-            .with_some("id", options.id.as_ref())
-            .with_some("partition", options.partition)
-            .with_some("reply_to", options.reply_to.as_ref());
-        let json = HeaderValue::from_static("application/json");
-        let call = Call::post(address).body(json, payload);
-        let call = with_message_headers(call, &options.headers)?;
+        let call = options.call(messages_of(topic), payload)?;
         self.transport.call(call).await
     }
 
