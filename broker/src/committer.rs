@@ -13,7 +13,7 @@ mod queue;
 mod request;
 mod rounds;
 
-pub(crate) use client::Committer;
+pub(crate) use client::{Committer, Ticket};
 pub(crate) use request::Few;
 
 use crate::broker::BrokerError;

@@ -33,6 +33,9 @@ const FINDINGS: &str = "weir_broker_recovery_findings_total";
 const COMMIT_LOG_BYTES: &str = "weir_broker_commit_log_written_bytes_total";
 const CHECKPOINTS: &str = "weir_broker_checkpoints_total";
 const AVAILABLE_BYTES: &str = "weir_broker_disk_available_bytes";
+const SCHEDULED: &str = "weir_broker_scheduled_messages";
+const SCHEDULES_FIRED: &str = "weir_broker_schedule_fired_total";
+const SCHEDULE_FAILURES: &str = "weir_broker_schedule_failures_total";
 const CONNECTIONS: &str = "weir_broker_connections";
 
 /// Upper bounds of the commit histogram, in seconds.
@@ -99,6 +102,15 @@ fn describe() {
         CHECKPOINTS,
         "Times that the files behind a half of the commit log were synced."
     );
+    describe_gauge!(SCHEDULED, "Messages that wait for their time of delivery.");
+    describe_counter!(
+        SCHEDULES_FIRED,
+        "Scheduled messages that were delivered to their topics."
+    );
+    describe_counter!(
+        SCHEDULE_FAILURES,
+        "Attempts to deliver a scheduled message that failed; they are repeated."
+    );
     describe_gauge!(CONNECTIONS, "Open client connections.");
     describe_gauge!(
         AVAILABLE_BYTES,
@@ -106,6 +118,9 @@ fn describe() {
     );
     // Alerts need the series before the first damage.
     counter!(DAMAGED).increment(0);
+    gauge!(SCHEDULED).set(0.0);
+    counter!(SCHEDULES_FIRED).increment(0);
+    counter!(SCHEDULE_FAILURES).increment(0);
 }
 
 /// Open connections.
@@ -120,6 +135,25 @@ pub(crate) fn available_bytes(bytes: u64) {
         reason = "a gauge is a float; 2^53 bytes are enough"
     )]
     gauge!(AVAILABLE_BYTES).set(bytes as f64);
+}
+
+/// Messages that wait for their time.
+pub(crate) fn scheduled_messages(messages: u64) {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a gauge is a float; 2^53 messages are enough"
+    )]
+    gauge!(SCHEDULED).set(messages as f64);
+}
+
+/// Scheduled messages that were delivered.
+pub(crate) fn schedules_fired(messages: usize) {
+    counter!(SCHEDULES_FIRED).increment(messages as u64);
+}
+
+/// Attempts to deliver that failed.
+pub(crate) fn schedule_failures(attempts: usize) {
+    counter!(SCHEDULE_FAILURES).increment(attempts as u64);
 }
 
 /// Something that opening the data directory found out of order.

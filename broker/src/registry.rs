@@ -1,4 +1,5 @@
-//! All topics by name. Written by the committer's thread only, read by everyone.
+//! All topics by name. Written by the committer's thread only, read by everyone. The broker's own log
+//! is found by its name, but is none of them.
 
 use crate::topic::Topic;
 use std::collections::BTreeMap;
@@ -9,11 +10,19 @@ use weir_types::TopicName;
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     topics: RwLock<BTreeMap<TopicName, Arc<Topic>>>,
+    internal: RwLock<BTreeMap<TopicName, Arc<Topic>>>,
 }
 
 impl Registry {
+    fn of(&self, name: &TopicName) -> &RwLock<BTreeMap<TopicName, Arc<Topic>>> {
+        match name.is_internal() {
+            true => &self.internal,
+            false => &self.topics,
+        }
+    }
+
     pub(crate) fn get(&self, name: &TopicName) -> Option<Arc<Topic>> {
-        self.topics
+        self.of(name)
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .get(name)
@@ -39,7 +48,7 @@ impl Registry {
 
     pub(crate) fn insert(&self, topic: Arc<Topic>) {
         let name = topic.core().name().clone();
-        self.topics
+        self.of(&name)
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(name, topic);
@@ -48,7 +57,7 @@ impl Registry {
     /// Takes the topic away from everyone and ends what depends on it.
     pub(crate) fn remove(&self, name: &TopicName) {
         let removed = self
-            .topics
+            .of(name)
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(name);

@@ -1,7 +1,7 @@
 use std::time::Duration;
 use thiserror::Error;
 use weir_commitlog::StorageError;
-use weir_protocol::{ErrorCode, InvalidCursor, InvalidDelivery};
+use weir_protocol::{ErrorCode, InvalidCursor, InvalidDelivery, InvalidScheduleCursor};
 use weir_types::{
     DurationText, GroupName, GroupOrdering, InvalidSettings, MessageId, Offset, PartitionId,
     TopicName,
@@ -139,9 +139,29 @@ pub enum BrokerError {
         /// The topic.
         topic: TopicName,
     },
-    /// Nothing can be kept for later.
-    #[error("scheduled delivery is not available yet")]
-    NoSchedules,
+    /// There is no such waiting message, or no more.
+    #[error("no scheduled message has the id {schedule_id:?}; it may be delivered or cancelled")]
+    UnknownSchedule {
+        /// The id asked for.
+        schedule_id: String,
+    },
+    /// A text that is no cursor of a list of waiting messages.
+    #[error(transparent)]
+    InvalidScheduleCursor(#[from] InvalidScheduleCursor),
+    /// The index of waiting messages failed. The messages are safe; it is opened anew.
+    #[error("the index of scheduled messages failed: {reason}; it is opened again")]
+    ScheduleIndex {
+        /// What happened.
+        reason: String,
+    },
+    /// A partition accepts nothing until a restart.
+    #[error("partition {partition} of {topic} accepts nothing until the broker is restarted")]
+    PartitionFailed {
+        /// The topic.
+        topic: TopicName,
+        /// The partition.
+        partition: PartitionId,
+    },
     /// Settings outside their range.
     #[error(transparent)]
     InvalidSettings(#[from] InvalidSettings),
@@ -188,6 +208,8 @@ impl BrokerError {
             Self::NoReply { .. } => ErrorCode::Timeout,
             Self::UnknownGroup { .. } => ErrorCode::UnknownGroup,
             Self::UnknownPartition { .. } => ErrorCode::UnknownPartition,
+            Self::UnknownSchedule { .. } => ErrorCode::UnknownSchedule,
+            Self::ScheduleIndex { .. } | Self::PartitionFailed { .. } => ErrorCode::Storage,
             Self::BatchLine { source, .. } => source.code(),
             Self::PartitionsFixed { .. }
             | Self::RequestRepeated { .. }
@@ -199,8 +221,8 @@ impl BrokerError {
             Self::InvalidCursor(_)
             | Self::OffsetWithoutPartition
             | Self::InvalidDelivery(_)
-            | Self::NoSchedules
             | Self::ReplyLater
+            | Self::InvalidScheduleCursor(_)
             | Self::InvalidSettings(_) => ErrorCode::InvalidArgument,
             Self::TooManyTopics { .. } | Self::DiskAlmostFull { .. } => ErrorCode::StorageFull,
             Self::Overloaded { .. } => ErrorCode::Overloaded,

@@ -19,12 +19,14 @@ const SPACE_INTERVAL: Duration = Duration::from_secs(1);
 impl Broker {
     /// Runs until `stop`. One failing topic does not keep the others from their turn.
     pub(super) async fn maintain(self, stop: CancellationToken) {
+        // Before that, what is trimmed may be what a delivery that a crash interrupted looks for.
+        let recovered = self.shared.scheduling.recovered.clone();
         let mut topics = tokio::time::interval(MAINTENANCE_INTERVAL);
         let mut space = tokio::time::interval(SPACE_INTERVAL);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                _ = topics.tick() => self.maintain_topics().await,
+                _ = topics.tick(), if recovered.is_cancelled() => self.maintain_topics().await,
                 _ = space.tick() => self.watch_space().await,
             }
         }

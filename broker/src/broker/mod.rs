@@ -12,6 +12,7 @@ mod maintenance;
 mod open;
 mod publish;
 mod request;
+mod schedules;
 mod topics;
 
 pub use crate::group::{GroupBounds, ReceiptAction};
@@ -27,6 +28,7 @@ use crate::committer::Committer;
 use crate::registry::Registry;
 use crate::replies::Replies;
 use crate::topics::Topics;
+use schedules::Scheduling;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
@@ -49,6 +51,7 @@ struct Shared {
     options: BrokerOptions,
     /// Callers that wait for the reply to a request.
     replies: Arc<Replies>,
+    scheduling: Scheduling,
     /// What accepts nothing more until a restart.
     failures: StorageFailures,
     /// Cancelled when the broker drains: long polls and streams end, nothing new begins.

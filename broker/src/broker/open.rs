@@ -1,5 +1,6 @@
 //! From a data directory to a running broker and back.
 
+use super::schedules::Scheduling;
 use super::{Broker, BrokerError, CreateTopics, Shared};
 use crate::committer::{self, CommitterStart, CommitterThread};
 use crate::group::GroupBounds;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::runtime::Handle;
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use weir_commitlog::{FileSystem, Finding, FindingKind, OpenOptions, Opened, Store};
@@ -94,7 +96,7 @@ impl Broker {
             topics,
             findings,
             after_clean_stop,
-        } = Store::open(fs, &options.data_dir, new)?;
+        } = Store::open(fs.clone(), &options.data_dir, new)?;
         let first_start = store.identity().broker_start == BrokerStart(1);
         report(&findings, after_clean_stop || first_start);
         let (registry, tasks) = (Arc::new(Registry::default()), TaskTracker::new());
@@ -114,10 +116,18 @@ impl Broker {
         };
         let (committer, topics, thread) = committer::start(start, topics)
             .map_err(|e| BrokerError::internal(format!("cannot start the committer: {e}")))?;
+        let scheduling = Scheduling {
+            opened: OnceCell::new(),
+            fs,
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+            recovered: CancellationToken::new(),
+        };
         let broker = Self {
             shared: Arc::new(Shared {
                 registry,
                 topics,
+                scheduling,
                 committer,
                 identity,
                 clock,
@@ -128,6 +138,7 @@ impl Broker {
                 disk_full: AtomicBool::new(false),
             }),
         };
+        broker.resume_schedules();
         tasks.spawn(broker.clone().maintain(stop.clone()));
         Ok((
             broker,

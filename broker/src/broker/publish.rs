@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use weir_commitlog::{Appended, Operation, RecordDraft};
-use weir_protocol::shapes::{BatchPart, BatchPublished, Published, Scheduled, ScheduledLine};
+use weir_protocol::shapes::{BatchPart, BatchPublished, Published, Scheduled};
 use weir_protocol::{MultiTopicLine, NewMessage};
 use weir_types::{MessageId, Offset, PartitionId, Timestamp, TopicName};
 
@@ -23,7 +23,6 @@ pub enum Accepted {
 
 /// A message that is delivered later. There is a place for it, and `due` is not too far ahead.
 #[derive(Debug)]
-#[expect(dead_code, reason = "who keeps them for later will read them")]
 pub(super) struct LaterMessage {
     /// Its line in the batch, from 1.
     pub(super) line: usize,
@@ -153,34 +152,27 @@ impl Broker {
         due: Timestamp,
     ) -> Result<Accepted, BrokerError> {
         self.check_place(topic, &message)?;
+        if self.shared.registry.get(topic).is_none() {
+            self.shared.topics.check_room(1)?;
+        }
         let later = LaterMessage {
             line: 1,
             topic: topic.clone(),
             message,
             due,
         };
-        match self.publish_scheduled(vec![later]).await?.pop() {
-            Some(line) => Ok(Accepted::Scheduled(Scheduled {
-                schedule_id: line.schedule_id,
-                deliver_at: line.deliver_at,
-            })),
-            None => Err(BrokerError::internal("a schedule was not answered")),
-        }
-    }
-
-    /// Keeps messages until their time; returns when they are durable, in their order.
-    ///
-    /// # Errors
-    /// Always, for now.
-    #[expect(clippy::unused_async, reason = "keeping them will wait for the disk")]
-    pub(super) async fn publish_scheduled(
-        &self,
-        later: Vec<LaterMessage>,
-    ) -> Result<Vec<ScheduledLine>, BrokerError> {
-        match later.is_empty() {
-            true => Ok(Vec::new()),
-            false => Err(BrokerError::NoSchedules),
-        }
+        let Some(later) = self.later(vec![later]).await? else {
+            return Err(BrokerError::internal("a message for later was not taken"));
+        };
+        let committer = &self.shared.committer;
+        let (operations, wake) = ([later.operation].into(), [later.log].into());
+        committer.submit(operations, wake).await.durable().await?;
+        let kept = later.lines.into_iter().next();
+        let kept = kept.ok_or_else(|| BrokerError::internal("a schedule was not answered"))?;
+        Ok(Accepted::Scheduled(Scheduled {
+            schedule_id: kept.schedule_id,
+            deliver_at: kept.deliver_at,
+        }))
     }
 
     async fn publish_now(
@@ -284,12 +276,12 @@ impl Broker {
         self.commit(parts).await
     }
 
-    /// Commits all parts in one round, behind what is delivered later; then hands over replies.
+    /// Commits all parts in one round, what is delivered later among them; then hands over replies.
     async fn commit(&self, parts: Parts) -> Result<BatchPublished, BrokerError> {
-        let scheduled = self.publish_scheduled(parts.later).await?;
+        let later = self.later(parts.later).await?;
         let replies = parts.replies;
         let parts = Parts::in_order(parts.parts);
-        let wake = wake_once(&parts);
+        let mut wake = wake_once(&parts);
         let mut places = Vec::with_capacity(parts.len());
         let mut operations = Vec::with_capacity(parts.len());
         for part in parts {
@@ -298,6 +290,13 @@ impl Broker {
                 records: part.records,
             });
             places.push((part.topic, part.partition.id(), part.payload_bytes));
+        }
+        // Last, so that the answers of the others are in the order of their places.
+        let mut scheduled = Vec::new();
+        if let Some(later) = later {
+            operations.push(later.operation);
+            wake.push(later.log);
+            scheduled = later.lines;
         }
         let committer = &self.shared.committer;
         let ticket = committer.submit(operations.into(), wake.into()).await;

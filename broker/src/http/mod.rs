@@ -14,6 +14,7 @@
 //! | `GET /v1/topics/{t}/groups/{g}/stream` | `group_stream` |
 //! | `/v1/topics/{t}/dead-letters`, `/v1/topics/{t}/groups/{g}/redrive` | `dead_letters` |
 //! | `/v1/topics`, `/v1/topics/{t}`, `/v1/topics/{t}/purge` | `topics` |
+//! | `/v1/schedules`, `/v1/schedules/{id}` | `schedules` |
 //! | `/health`, `/ready`, `/metrics`, `/` | `status` |
 //! | `/produce`, `/consume`, `/nodes` | `dialects::minimq` |
 
@@ -27,6 +28,7 @@ mod publish;
 mod query;
 mod request;
 mod request_reply;
+mod schedules;
 mod short_cut;
 mod sse;
 mod status;
@@ -94,6 +96,8 @@ fn routes(state: &State) -> impl Filter<Extract = (Answer,), Error = Infallible>
         .or(request_reply::routes(state))
         .unify()
         .or(topics::routes(state))
+        .unify()
+        .or(schedules::routes(state))
         .unify()
         .or(status::routes(state))
         .unify()

@@ -233,7 +233,6 @@ async fn parameters_that_are_unknown_doubled_or_out_of_range() {
             "deliver_at is 9999-01-01T00:00:00.000Z; allowed are times up to 10 years ahead",
         ),
         ("delay=1s&deliver_at=1", "exclude each other"),
-        ("delay=1s", "not available yet"),
         ("partition=one", "partition is \"one\""),
     ] {
         let refused = broker

@@ -24,6 +24,8 @@ mod metrics;
 mod minimq;
 mod parallel_curl;
 mod request_reply;
+mod schedule_crashes;
+mod schedules;
 mod shutdown;
 mod startup;
 mod status;

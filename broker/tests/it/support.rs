@@ -56,7 +56,13 @@ impl TestBroker {
 
     /// Stops politely and starts again on the same data.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_with(|| {}).await
+    }
+
+    /// Like `restart`, with something happening in between.
+    pub(crate) async fn restart_with(self, between: impl FnOnce()) -> Self {
         soon(self.running.stop()).await.unwrap();
+        between();
         let running = Running::start(&self.settings, exporter()).await.unwrap();
         Self { running, ..self }
     }

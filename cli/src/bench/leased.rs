@@ -69,17 +69,20 @@ mod tests {
     use super::super::payload::push_payload;
     use super::*;
     use weir_protocol::shapes::{ReceiptResult, ReceiptResults, ReceiptStatus};
-    use weir_protocol::{LeaseFields, push_leased_message};
-    use weir_types::{PartitionId, Timestamp, TopicName};
+    use weir_protocol::{Receipt, push_leased_message};
+    use weir_types::{BrokerStart, Incarnation, Offset, PartitionId, Timestamp, TopicName};
 
-    fn push(out: &mut Vec<u8>, receipt: &str, line: &[u8]) {
-        let lease = LeaseFields {
-            receipt,
+    fn push(out: &mut Vec<u8>, offset: u64, line: &[u8]) -> Vec<u8> {
+        let receipt = Receipt {
+            incarnation: Incarnation(1),
+            partition: PartitionId(0),
+            offset: Offset(offset),
             delivery_attempt: 1,
-            lease_expires_at: Timestamp(7),
+            broker_start: BrokerStart(1),
         };
         let topic = TopicName::parse("t").unwrap();
-        push_leased_message(out, &lease, &topic, PartitionId(0), line);
+        push_leased_message(out, &receipt, Timestamp(7), &topic, line);
+        receipt.encode().into_bytes()
     }
 
     fn line(number: u64) -> Vec<u8> {
@@ -92,17 +95,17 @@ mod tests {
     #[test]
     fn receipts_and_numbers_are_found_in_what_a_broker_answers() {
         let mut answer = b"{\"messages\":[".to_vec();
-        push(&mut answer, "AQ-_1", &line(7));
+        let first = push(&mut answer, 0, &line(7));
         answer.push(b',');
-        push(&mut answer, "B", br#"{"offset":1,"payload":1}"#);
+        let second = push(&mut answer, 1, br#"{"offset":1,"payload":1}"#);
         answer.push(b',');
-        push(&mut answer, "C", &line(8));
+        let third = push(&mut answer, 2, &line(8));
         answer.extend_from_slice(b"]}");
         let mut numbers = Vec::new();
         let leased = Leased::scan(&answer.into(), |number| numbers.push(number));
         assert_eq!(numbers, [Some(7), None, Some(8)]);
         let receipts: Vec<_> = leased.receipts().collect();
-        assert_eq!(receipts, [b"AQ-_1".as_slice(), b"B", b"C"]);
+        assert_eq!(receipts, [first, second, third]);
     }
 
     #[test]
