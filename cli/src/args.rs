@@ -1,5 +1,5 @@
 use crate::output::Output;
-use crate::{bench, consume, groups, produce, tail, topics, up};
+use crate::{bench, consume, groups, produce, schedule, tail, topics, up};
 use clap::{Parser, Subcommand};
 use weir_client::{Client, ClientOptions};
 use weir_types::DurationText;
@@ -34,6 +34,7 @@ pub(crate) enum Command {
     Tail(tail::Tail),
     Topics(topics::Topics),
     Groups(groups::Groups),
+    Schedule(schedule::Schedule),
     Bench(bench::Bench),
 }
 
@@ -95,6 +96,11 @@ mod tests {
             "weir topics create t --partitions 4 --durability interval=10ms",
             "weir --broker http://h:1 topics delete t --yes",
             "weir groups t",
+            "weir schedule list --topic t --limit 5",
+            "weir schedule show i",
+            "weir schedule move i --delay 10m",
+            "weir schedule move i --at 2027-01-31T12:00:00Z",
+            "weir schedule cancel i",
             "weir bench publish --clients 2 --payload-bytes 100 --seconds 1",
         ] {
             let parsed = Cli::try_parse_from(line.split(' '));
@@ -110,6 +116,8 @@ mod tests {
             "weir produce __x 1",
             "weir produce t 1 --header noequals",
             "weir consume t",
+            "weir schedule move i",
+            "weir schedule move i --delay 1s --at 5",
             "weir consume t --group g --wait soon",
             "weir bench publish --clients 0",
             "weir topics create t --retention-bytes many",

@@ -11,6 +11,7 @@ mod failure;
 mod groups;
 mod output;
 mod produce;
+mod schedule;
 mod table;
 mod tail;
 mod topics;
@@ -72,6 +73,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Tail(tail) => tail::run(broker, output, tail).await,
         Command::Topics(topics) => topics::run(broker, output, topics).await,
         Command::Groups(groups) => groups::run(broker, output, &groups).await,
+        Command::Schedule(schedule) => schedule::run(broker, output, schedule).await,
         Command::Bench(bench) => bench::run(broker, output, bench).await,
     }
 }

@@ -13,7 +13,7 @@ With `--output json` it prints JSON, and errors as the broker's error object on 
 This page is made from `--help`: `UPDATE_DOCS=1 cargo test -p weir-cli --test it help`.
 ";
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 24] = [
     "",
     "up",
     "produce",
@@ -26,6 +26,11 @@ const COMMANDS: [&str; 19] = [
     "topics delete",
     "topics purge",
     "groups",
+    "schedule",
+    "schedule list",
+    "schedule show",
+    "schedule move",
+    "schedule cancel",
     "bench",
     "bench publish",
     "bench publish-batch",
