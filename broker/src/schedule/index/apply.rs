@@ -132,19 +132,22 @@ impl<'t> Tables<'t> {
         self.insert(schedule_id, &moved)
     }
 
+    /// Where it may be is no part of any order: the other tables stay as they are.
     fn delivering(&mut self, place: &Place) -> Result<()> {
         for schedule_id in &place.schedule_ids {
-            if let Some(mut entry) = self.remove(schedule_id)? {
+            if let Some(mut entry) = entry_of(&self.entries, schedule_id)? {
                 entry.delivering = Some(place.target);
-                self.insert(schedule_id, &entry)?;
+                self.entries
+                    .insert(schedule_id.as_str(), encode(&entry)?.as_slice())?;
+                self.delivering.insert(schedule_id.as_str(), ())?;
             }
         }
         Ok(())
     }
 
     fn insert(&mut self, schedule_id: &str, entry: &Entry) -> Result<()> {
-        let value = serde_json::to_vec(entry).map_err(|e| Error::Corrupted(e.to_string()))?;
-        self.entries.insert(schedule_id, value.as_slice())?;
+        self.entries
+            .insert(schedule_id, encode(entry)?.as_slice())?;
         self.by_time
             .insert((entry.deliver_at.0, entry.seq.0), schedule_id)?;
         self.due
@@ -175,6 +178,10 @@ impl<'t> Tables<'t> {
         self.numbers.insert("live_bytes", after)?;
         Ok(())
     }
+}
+
+fn encode(entry: &Entry) -> Result<Vec<u8>> {
+    serde_json::to_vec(entry).map_err(|e| Error::Corrupted(e.to_string()))
 }
 
 /// The entry of one message; `None` if it does not wait.
