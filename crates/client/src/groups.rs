@@ -2,7 +2,7 @@ use crate::address::Address;
 use crate::transport::Call;
 use crate::{Client, ClientError};
 use http::Method;
-use weir_protocol::shapes::{GroupInfo, GroupRequest, Groups};
+use weir_protocol::shapes::{GroupInfo, GroupRequest, Groups, SeekRequest};
 use weir_types::{GroupName, TopicName};
 
 impl Client {
@@ -28,10 +28,11 @@ impl Client {
         self.transport.call(Call::get(address)).await
     }
 
-    /// Creates a group; one that exists stays where it is.
+    /// Creates a group, or changes one that exists, which stays where it is; what `request` leaves out
+    /// is the topic's, or stays as it is.
     ///
     /// # Errors
-    /// [`ClientError`].
+    /// [`ClientError`]; another order than the group has is a `conflict`.
     pub async fn put_group(
         &self,
         topic: &TopicName,
@@ -40,6 +41,21 @@ impl Client {
     ) -> Result<GroupInfo, ClientError> {
         let call = Call::new(Method::PUT, group_address(topic, group, &[]));
         self.transport.call(call.json(&request)).await
+    }
+
+    /// Goes on from another place, in one partition or in all. All leases there are void, and what
+    /// is known of finished messages and of attempts is forgotten.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn seek(
+        &self,
+        topic: &TopicName,
+        group: &GroupName,
+        request: &SeekRequest,
+    ) -> Result<GroupInfo, ClientError> {
+        let call = Call::post(group_address(topic, group, &["seek"])).json(request);
+        self.transport.call(call).await
     }
 
     /// Deletes a group and its place in the topic.

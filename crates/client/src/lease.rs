@@ -7,10 +7,10 @@ use std::time::Duration;
 use weir_protocol::shapes::{
     AckRequest, ExtendRequest, Leased, LeasedMessage, NackRequest, ReceiptResults,
 };
-use weir_types::{DurationText, GroupName, TopicName};
+use weir_types::{DurationText, GroupName, MemberName, TopicName};
 
 /// What to lease. `None` leaves a value to the broker.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeaseOptions {
     /// At most so many messages.
     pub max: Option<usize>,
@@ -20,6 +20,8 @@ pub struct LeaseOptions {
     pub wait: Option<Duration>,
     /// How long the messages stay ours.
     pub visibility_timeout: Option<Duration>,
+    /// Who asks. Needed where the group's order is by partition, and shown to operators elsewhere.
+    pub member: Option<MemberName>,
 }
 
 impl Client {
@@ -66,8 +68,8 @@ impl Client {
         self.settle(topic, group, "ack", &body).await
     }
 
-    /// Gives messages back, to be delivered again after `delay`; `None` means at once. `reason` is
-    /// for people and kept with the attempt.
+    /// Gives messages back, to be delivered again after `delay`; `None` takes the group's backoff.
+    /// `reason` is for people and kept with the attempt.
     ///
     /// # Errors
     /// [`ClientError`]. Repeating a nack is always safe.
@@ -122,6 +124,7 @@ fn lease_call(topic: &TopicName, group: &GroupName, options: &LeaseOptions) -> C
         .with_some("max", options.max)
         .with_some("max_bytes", options.max_bytes)
         .with_duration("wait", options.wait)
-        .with_duration("visibility_timeout", options.visibility_timeout);
+        .with_duration("visibility_timeout", options.visibility_timeout)
+        .with_some("member", options.member.as_ref());
     Call::post(address).waiting(options.wait)
 }

@@ -3,7 +3,8 @@
 //! [`Client`] has one method for each call of the API; every method sends one request, never
 //! retries on its own, and ends within its timeout. [`ClientError`] tells the caller what to do
 //! next; [`Backoff`] says how long to wait before doing it. [`Client::stream`] is one live
-//! connection; [`Client::follow`] keeps one alive and resumes where it broke.
+//! connection; [`Client::follow`] keeps one alive and resumes where it broke. [`Client::group_stream`]
+//! is one too, over which a group's messages are leased.
 //!
 //! Memory is bounded: an answer or a streamed message above
 //! [`ClientOptions::max_response_bytes`] is refused.
@@ -15,9 +16,12 @@ mod address;
 mod backoff;
 mod broker_url;
 mod client;
+mod dead_letters;
 mod error;
+mod events;
 mod fetch;
 mod follow;
+mod group_stream;
 mod groups;
 mod health;
 mod lease;
@@ -32,9 +36,11 @@ mod verbatim;
 
 pub use backoff::Backoff;
 pub use client::{Client, ClientOptions};
+pub use dead_letters::DeadLetterOptions;
 pub use error::ClientError;
 pub use fetch::{FetchOptions, FetchedVerbatim};
 pub use follow::{Follow, Followed};
+pub use group_stream::{GroupStream, GroupStreamOptions};
 pub use lease::LeaseOptions;
 pub use publish::PublishOptions;
 pub use read_from::ReadFrom;

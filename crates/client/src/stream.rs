@@ -1,13 +1,9 @@
 use crate::address::Address;
-use crate::sse::{Event, Parser};
-use crate::transport::{Call, Transport, refused};
+use crate::events::{Events, events_call, malformed};
+use crate::sse::Event;
 use crate::{Client, ClientError, ReadFrom};
-use http::header::{ACCEPT, HeaderName, HeaderValue};
-use http_body_util::BodyExt;
-use hyper::body::{Bytes, Incoming};
-use std::sync::Arc;
+use http::header::{HeaderName, HeaderValue};
 use std::time::Duration;
-use weir_protocol::ErrorBody;
 use weir_protocol::shapes::{Gap, Message};
 use weir_types::{PartitionId, TopicName};
 
@@ -41,9 +37,7 @@ pub enum Streamed {
 /// does; [`Client::follow`] goes on after that.
 #[derive(Debug)]
 pub struct MessageStream {
-    transport: Arc<Transport>,
-    body: Incoming,
-    parser: Parser,
+    events: Events,
     cursor: Option<String>,
 }
 
@@ -61,8 +55,7 @@ impl Client {
         let address = Address::path(&["v1", "topics", topic.as_str(), "stream"])
             .with("from", from)
             .with_some("partition", partition);
-        let accept = HeaderValue::from_static("text/event-stream");
-        let mut call = Call::get(address).header(ACCEPT, accept);
+        let mut call = events_call(address);
         // A time has colons, a cursor has not; only a cursor may be resumed from.
         if let ReadFrom::At(cursor) = from
             && !cursor.contains(':')
@@ -70,11 +63,8 @@ impl Client {
         {
             call = call.header(HeaderName::from_static("last-event-id"), cursor);
         }
-        let body = self.transport.open(call).await?;
         Ok(MessageStream {
-            transport: Arc::clone(&self.transport),
-            body,
-            parser: Parser::new(self.transport.options.max_response_bytes),
+            events: Events::open(&self.transport, call).await?,
             cursor: None,
         })
     }
@@ -87,20 +77,12 @@ impl MessageStream {
     /// # Errors
     /// [`ClientError`]; the stream is over then.
     pub async fn next(&mut self) -> Result<Option<Streamed>, ClientError> {
-        loop {
-            while let Some(event) = self.parser.next_event() {
-                if let Some(streamed) = self.read_event(event)? {
-                    return Ok(Some(streamed));
-                }
+        while let Some(event) = self.events.next().await? {
+            if let Some(streamed) = self.read_event(event)? {
+                return Ok(Some(streamed));
             }
-            let Some(chunk) = self.next_chunk().await? else {
-                return Ok(None);
-            };
-            self.parser.push(&chunk).map_err(|_| {
-                let limit = self.transport.options.max_response_bytes;
-                malformed(format!("an event has more than {limit} bytes"))
-            })?;
         }
+        Ok(None)
     }
 
     /// The newest cursor the broker gave on this connection, even without a message.
@@ -112,25 +94,7 @@ impl MessageStream {
     /// How long the broker wants clients to wait before they reconnect, if it said.
     #[must_use]
     pub const fn reconnect_after(&self) -> Option<Duration> {
-        self.parser.retry()
-    }
-
-    async fn next_chunk(&mut self) -> Result<Option<Bytes>, ClientError> {
-        let frame = match self.transport.options.stream_idle_timeout {
-            None => self.body.frame().await,
-            Some(limit) => {
-                let frame = tokio::time::timeout(limit, self.body.frame()).await;
-                frame.map_err(|_| ClientError::TimedOut {
-                    broker: self.transport.authority().to_owned(),
-                    after: limit,
-                })?
-            }
-        };
-        match frame {
-            None => Ok(None),
-            Some(Ok(frame)) => Ok(Some(frame.into_data().unwrap_or_default())),
-            Some(Err(error)) => Err(self.transport.broken(&error)),
-        }
+        self.events.reconnect_after()
     }
 
     /// What an event says. Events of kinds that this version does not know say nothing.
@@ -141,7 +105,6 @@ impl MessageStream {
         match event.kind.as_str() {
             "" | "message" if !event.data.is_empty() => message(event).map(Some),
             "gap" => gap(event).map(Some),
-            "error" => Err(broker_error(&event.data)),
             _ => Ok(None),
         }
     }
@@ -163,21 +126,4 @@ fn message(event: Event) -> Result<Streamed, ClientError> {
         json,
         cursor: event.id,
     }))
-}
-
-/// An error in the middle of a stream, where no status can carry it any more.
-fn broker_error(data: &[u8]) -> ClientError {
-    match serde_json::from_slice(data) {
-        Ok(ErrorBody { error }) => {
-            refused(error.code.http_status(), error.code, error.message, None)
-        }
-        Err(error) => malformed(error.to_string()),
-    }
-}
-
-fn malformed(reason: String) -> ClientError {
-    ClientError::Malformed {
-        status: 200,
-        reason,
-    }
 }

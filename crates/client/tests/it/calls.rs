@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use weir_client::{FetchOptions, LeaseOptions, PublishOptions, ReadFrom};
 use weir_protocol::shapes::ReceiptStatus;
-use weir_types::{GroupName, Headers, Key, MessageId, PartitionId, TopicName};
+use weir_types::{GroupName, Headers, Key, MemberName, MessageId, PartitionId, TopicName};
 
 fn topic() -> TopicName {
     TopicName::parse("host.cpu").unwrap()
@@ -81,6 +81,7 @@ async fn calls_use_one_connection_and_the_documented_addresses() {
     let lease = LeaseOptions {
         max: Some(5),
         wait: Some(Duration::from_millis(1500)),
+        member: Some(MemberName::parse("till 1").unwrap()),
         ..LeaseOptions::default()
     };
     client.lease(&topic(), &group(), &lease).await.unwrap();
@@ -95,7 +96,7 @@ async fn calls_use_one_connection_and_the_documented_addresses() {
             "GET /v1/topics/host.cpu/messages?partition=0&from=2026-11-21T00%3A00%3A00%2B01%3A00\
              &limit=10"
                 .to_owned(),
-            format!("POST {group}/lease?max=5&wait=1500ms"),
+            format!("POST {group}/lease?max=5&wait=1500ms&member=till%201"),
             format!("POST {group}/ack"),
             format!("DELETE {group}"),
         ]

@@ -8,4 +8,6 @@
 mod calls;
 mod errors;
 mod following;
+mod group_stream;
+mod groups;
 mod server;
