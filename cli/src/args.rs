@@ -1,8 +1,9 @@
 use crate::output::Output;
-use crate::{bench, consume, groups, produce, schedule, tail, topics, up};
-use clap::{Parser, Subcommand};
+use crate::{bench, consume, dead_letters, groups, produce, schedule, tail, topics, up};
+use clap::{Parser, Subcommand, ValueEnum};
 use weir_client::{Client, ClientOptions};
-use weir_types::DurationText;
+use weir_protocol::shapes::GroupStart;
+use weir_types::{DurationText, RetryBackoff};
 
 /// The command line of Weir, a durable message broker.
 #[derive(Debug, Parser)]
@@ -34,6 +35,7 @@ pub(crate) enum Command {
     Tail(tail::Tail),
     Topics(topics::Topics),
     Groups(groups::Groups),
+    DeadLetters(dead_letters::DeadLetters),
     Schedule(schedule::Schedule),
     Bench(bench::Bench),
 }
@@ -55,6 +57,33 @@ pub(crate) fn client(url: &str) -> Result<Client, weir_client::ClientError> {
 
 pub(crate) fn duration(text: &str) -> Result<DurationText, String> {
     text.parse::<DurationText>().map_err(|e| e.to_string())
+}
+
+/// As in the API, so that there is one way to write it.
+pub(crate) fn retry_backoff(text: &str) -> Result<RetryBackoff, String> {
+    serde_json::from_str(text).map_err(|_| {
+        "expected JSON: a list of delays such as [\"1s\",\"1m\"], or \
+         {\"initial\":\"1s\",\"factor\":2,\"cap\":\"10m\",\"jitter\":0.2}"
+            .to_owned()
+    })
+}
+
+/// Where a new group begins.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Start {
+    /// At the oldest message.
+    Earliest,
+    /// After the newest message.
+    Latest,
+}
+
+impl From<Start> for GroupStart {
+    fn from(start: Start) -> Self {
+        match start {
+            Start::Earliest => Self::Earliest,
+            Start::Latest => Self::Latest,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -95,7 +124,21 @@ mod tests {
             "weir topics",
             "weir topics create t --partitions 4 --durability interval=10ms",
             "weir --broker http://h:1 topics delete t --yes",
+            "weir consume t --group g --member m --stream",
             "weir groups t",
+            "weir groups list t",
+            "weir groups show t g --output json",
+            "weir groups create t g --start latest --ordering partition --max-deliveries 5",
+            "weir groups alter t g --retry-backoff [\"1s\",\"1m\"] --expires-after 1day",
+            "weir groups seek t g --to earliest",
+            "weir groups seek t g --to 2026-11-21T08:00:00Z --partition 1",
+            "weir groups seek t g --partition 0 --offset 42",
+            "weir groups delete t g --yes",
+            "weir dead-letters list t --group g --limit 5",
+            "weir dead-letters show t g/t/0/42",
+            "weir dead-letters redrive t --group g --id g/t/0/42 --id g/t/0/43",
+            "weir dead-letters redrive t --group g --key k --reason boom",
+            "weir dead-letters redrive t --group g --all",
             "weir schedule list --topic t --limit 5",
             "weir schedule show i",
             "weir schedule move i --delay 10m",
@@ -119,6 +162,19 @@ mod tests {
             "weir schedule move i",
             "weir schedule move i --delay 1s --at 5",
             "weir consume t --group g --wait soon",
+            "weir consume t --group g --stream --max 3",
+            "weir groups",
+            "weir groups t show",
+            "weir groups create t",
+            "weir groups create t g --ordering keys",
+            "weir groups create t g --retry-backoff soon",
+            "weir groups seek t g",
+            "weir groups seek t g --offset 3",
+            "weir groups seek t g --to earliest --partition 0 --offset 3",
+            "weir dead-letters",
+            "weir dead-letters redrive t --all",
+            "weir dead-letters redrive t --group g",
+            "weir dead-letters redrive t --group g --all --key k",
             "weir bench publish --clients 0",
             "weir topics create t --retention-bytes many",
             "weir tail t --output yaml",

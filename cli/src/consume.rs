@@ -1,15 +1,17 @@
 //! `weir consume`: lease, print, flush, and only then acknowledge.
 
-use crate::args::{client, duration};
+mod pushed;
+
+use crate::args::{Start, client, duration};
 use crate::failure::Failure;
 use crate::output::{Output, note, print_line};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use std::time::Duration;
 use tokio::time::Instant;
 use weir_client::{Client, LeaseOptions, Verbatim};
-use weir_protocol::shapes::{GroupRequest, GroupStart, LeasedMessage, ReceiptStatus};
+use weir_protocol::shapes::{GroupRequest, LeasedMessage, ReceiptStatus};
 use weir_types::limits::MAX_WAIT_SECONDS;
-use weir_types::{DurationText, GroupName, TopicName};
+use weir_types::{DurationText, GroupName, MemberName, TopicName};
 
 /// Messages taken at one time: few enough to be printed well before their leases end.
 const LEASE_MESSAGES: usize = 100;
@@ -23,6 +25,7 @@ Examples:
   weir consume orders --group billing --max 1 --wait 30s
   weir consume orders --group billing --follow | ./worker
   weir consume orders --group audit --from latest --output json
+  weir consume orders --group billing --member till-1 --stream
 
 Ends with status 0 after --max messages, or when none came within --wait. A message is acknowledged
 after it was written out; when the pipe breaks or Ctrl-C comes before, it goes back to the group.")]
@@ -43,28 +46,23 @@ pub(crate) struct Consume {
     follow: bool,
     /// Where the group begins if it does not exist yet.
     #[arg(long, value_enum)]
-    from: Option<From>,
+    from: Option<Start>,
+    /// Who consumes; needed where the group's order is by partition.
+    #[arg(long, value_name = "NAME", value_parser = MemberName::parse)]
+    member: Option<MemberName>,
+    /// Have the broker push messages over an open stream, and do not stop for want of them.
+    #[arg(long, conflicts_with_all = ["max", "wait", "follow", "no_ack"])]
+    stream: bool,
     /// Leave the messages leased: they come back to the group when their leases end.
     #[arg(long)]
     no_ack: bool,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum From {
-    Earliest,
-    Latest,
-}
-
 pub(crate) async fn run(broker: &str, output: Output, args: &Consume) -> Result<(), Failure> {
     let client = client(broker)?;
-    let start = match args.from {
-        Some(From::Earliest) => Some(GroupStart::Earliest),
-        Some(From::Latest) => Some(GroupStart::Latest),
-        None => None,
-    };
-    if let Some(start) = start {
+    if let Some(start) = args.from {
         let request = GroupRequest {
-            start: Some(start),
+            start: Some(start.into()),
             ..GroupRequest::default()
         };
         client.put_group(&args.topic, &args.group, request).await?;
@@ -74,7 +72,10 @@ pub(crate) async fn run(broker: &str, output: Output, args: &Consume) -> Result<
         args,
         output,
     };
-    consumer.run().await
+    match args.stream {
+        true => consumer.run_pushed().await,
+        false => consumer.run().await,
+    }
 }
 
 struct Consumer<'a> {
@@ -143,6 +144,7 @@ impl Consumer<'_> {
         let options = LeaseOptions {
             max: Some(max),
             wait: Some(wait),
+            member: self.args.member.clone(),
             ..LeaseOptions::default()
         };
         let (topic, group) = (&self.args.topic, &self.args.group);

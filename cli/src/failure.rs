@@ -22,7 +22,7 @@ Exit status:
   0  done
   1  failed
   2  wrong usage
-  3  topic, partition or group not found
+  3  topic, partition, group or dead letter not found
   4  refused as invalid; nothing was changed
   5  the broker is unreachable or did not answer in time
   6  the broker is overloaded, draining or has a storage problem: try again
@@ -109,7 +109,8 @@ const fn status_of_code(code: ErrorCode) -> Status {
         ErrorCode::NotFound
         | ErrorCode::UnknownTopic
         | ErrorCode::UnknownPartition
-        | ErrorCode::UnknownGroup => Status::NotFound,
+        | ErrorCode::UnknownGroup
+        | ErrorCode::UnknownDeadLetter => Status::NotFound,
         ErrorCode::Internal => Status::Failed,
         ErrorCode::Overloaded
         | ErrorCode::Draining

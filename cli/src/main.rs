@@ -6,7 +6,9 @@
 
 mod args;
 mod bench;
+mod confirm;
 mod consume;
+mod dead_letters;
 mod failure;
 mod groups;
 mod output;
@@ -72,7 +74,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Consume(consume) => consume::run(broker, output, &consume).await,
         Command::Tail(tail) => tail::run(broker, output, tail).await,
         Command::Topics(topics) => topics::run(broker, output, topics).await,
-        Command::Groups(groups) => groups::run(broker, output, &groups).await,
+        Command::Groups(groups) => groups::run(broker, output, groups).await,
+        Command::DeadLetters(letters) => dead_letters::run(broker, output, letters).await,
         Command::Schedule(schedule) => schedule::run(broker, output, schedule).await,
         Command::Bench(bench) => bench::run(broker, output, bench).await,
     }

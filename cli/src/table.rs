@@ -1,5 +1,7 @@
 //! Aligned columns for people. No colour, no borders: it stays readable in a pipe.
 
+use weir_types::RetryBackoff;
+
 /// Text to the left, numbers to the right.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Align {
@@ -40,6 +42,14 @@ pub(crate) fn render(columns: &[(&str, Align)], rows: &[Vec<String>]) -> String 
 /// Bytes as people read them.
 pub(crate) fn human_bytes(bytes: u64) -> String {
     bytesize::ByteSize::b(bytes).display().iec().to_string()
+}
+
+/// Waits between deliveries, as they are given on a command line.
+pub(crate) fn backoff(backoff: &RetryBackoff) -> String {
+    match backoff {
+        RetryBackoff::List(delays) if delays.is_empty() => "none, at once".to_owned(),
+        _ => serde_json::to_string(backoff).unwrap_or_default(),
+    }
 }
 
 #[cfg(test)]

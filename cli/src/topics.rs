@@ -1,19 +1,20 @@
 //! `weir topics`: list, create, show, alter, delete, purge.
 
-mod confirm;
 mod describe;
 
-use crate::args::{client, duration};
+use crate::args::{client, duration, retry_backoff};
+use crate::confirm::{Consent, confirm};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::table::{Align, human_bytes, render};
 use clap::{Args, Subcommand};
-use confirm::{Consent, confirm};
 use describe::describe;
 use weir_client::{Client, ClientError};
 use weir_protocol::ErrorCode;
 use weir_protocol::shapes::TopicInfo;
-use weir_types::{ByteCount, Durability, DurationText, TopicName, TopicSettingsChange};
+use weir_types::{
+    ByteCount, Durability, DurationText, RetryBackoff, TopicName, TopicSettingsChange,
+};
 
 /// List topics; or create, show, alter, delete or purge one.
 #[derive(Debug, Args)]
@@ -91,6 +92,16 @@ struct Settings {
     /// How long a lease lasts.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     visibility_timeout: Option<DurationText>,
+    /// A message leased this often, and not finished, becomes a dead letter; a group may have its own.
+    #[arg(long, value_name = "N")]
+    max_deliveries: Option<u32>,
+    /// Waits between deliveries: `["1s","1m"]`, or `{"initial":"1s","cap":"10m"}`; a group may have
+    /// its own.
+    #[arg(long, value_name = "JSON", value_parser = retry_backoff)]
+    retry_backoff: Option<RetryBackoff>,
+    /// Do not store a message again whose id was stored this short ago; 0s stores all.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    dedupe_window: Option<DurationText>,
 }
 
 fn byte_count(text: &str) -> Result<ByteCount, String> {
@@ -109,7 +120,9 @@ impl Settings {
             segment_age: self.segment_age,
             durability: self.durability,
             visibility_timeout: self.visibility_timeout,
-            ..TopicSettingsChange::default()
+            max_deliveries: self.max_deliveries,
+            retry_backoff: self.retry_backoff.clone(),
+            dedupe_window: self.dedupe_window,
         }
     }
 }
@@ -197,10 +210,8 @@ async fn alter(client: &Client, output: Output, settings: &Settings) -> Result<(
 
 async fn delete(client: &Client, output: Output, sure: &Sure) -> Result<(), Failure> {
     let topic = &sure.topic;
-    confirm(
-        &format!("Delete {topic} with all its records?"),
-        consent(sure),
-    )?;
+    let question = format!("Delete {topic} with all its records?");
+    confirm(&question, Consent::of(sure.yes))?;
     client.delete_topic(topic).await?;
     let deleted = serde_json::json!({"topic": topic, "deleted": true});
     output.show(&deleted, || format!("deleted {topic}"))
@@ -208,19 +219,12 @@ async fn delete(client: &Client, output: Output, sure: &Sure) -> Result<(), Fail
 
 async fn purge(client: &Client, output: Output, sure: &Sure) -> Result<(), Failure> {
     let topic = &sure.topic;
-    confirm(&format!("Remove all records of {topic}?"), consent(sure))?;
+    let question = format!("Remove all records of {topic}?");
+    confirm(&question, Consent::of(sure.yes))?;
     let purged = client.purge_topic(topic).await?;
     output.show(&purged, || {
         format!("removed {} records from {topic}", purged.records)
     })
-}
-
-const fn consent(sure: &Sure) -> Consent {
-    if sure.yes {
-        Consent::Given
-    } else {
-        Consent::Ask
-    }
 }
 
 fn show(output: Output, topic: &TopicInfo) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-use crate::table::{Align, human_bytes, render};
+use crate::table::{Align, backoff, human_bytes, render};
 use weir_protocol::shapes::{PartitionInfo, TopicInfo};
 
 /// A topic's settings and partitions, for people.
@@ -21,7 +21,8 @@ pub(crate) fn describe(topic: &TopicInfo) -> String {
     format!(
         "topic               {}\nrecords             {}\nsize                {}\n\
          durability          {}\nretention age       {}\nretention size      {}\n\
-         segment size        {}\nsegment age         {}\nvisibility timeout  {}\n\n{}",
+         segment size        {}\nsegment age         {}\nvisibility timeout  {}\n\
+         max deliveries      {}\nretry backoff       {}\ndedupe window       {}\n\n{}",
         topic.topic,
         topic.records,
         human_bytes(topic.bytes),
@@ -31,6 +32,9 @@ pub(crate) fn describe(topic: &TopicInfo) -> String {
         human_bytes(s.segment_bytes.0),
         s.segment_age,
         s.visibility_timeout,
+        s.max_deliveries,
+        backoff(&s.retry_backoff),
+        s.dedupe_window,
         render(&columns, &partitions),
     )
 }

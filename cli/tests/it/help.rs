@@ -13,7 +13,7 @@ With `--output json` it prints JSON, and errors as the broker's error object on 
 This page is made from `--help`: `UPDATE_DOCS=1 cargo test -p weir-cli --test it help`.
 ";
 
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 34] = [
     "",
     "up",
     "produce",
@@ -26,6 +26,16 @@ const COMMANDS: [&str; 24] = [
     "topics delete",
     "topics purge",
     "groups",
+    "groups list",
+    "groups show",
+    "groups create",
+    "groups alter",
+    "groups seek",
+    "groups delete",
+    "dead-letters",
+    "dead-letters list",
+    "dead-letters show",
+    "dead-letters redrive",
     "schedule",
     "schedule list",
     "schedule show",

@@ -9,7 +9,9 @@
 
 mod bench;
 mod commands;
+mod dead_letters;
 mod docs;
+mod groups;
 mod help;
 mod prometheus;
 mod support;

@@ -118,6 +118,12 @@ pub(crate) fn printed(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
+/// What `curl`, which must succeed, answers.
+pub(crate) fn run_curl(arguments: &[&str]) -> String {
+    let output = Command::new("curl").args(["-sf"]).args(arguments).output();
+    printed(&output.unwrap())
+}
+
 impl Drop for Up {
     fn drop(&mut self) {
         let running = self.process.try_wait().is_ok_and(|ended| ended.is_none());

@@ -8,6 +8,16 @@ pub(crate) enum Consent {
     Ask,
 }
 
+impl Consent {
+    /// By `--yes`.
+    pub(crate) const fn of(yes: bool) -> Self {
+        match yes {
+            true => Self::Given,
+            false => Self::Ask,
+        }
+    }
+}
+
 /// Asks `question` at the terminal unless consent was given.
 pub(crate) fn confirm(question: &str, consent: Consent) -> Result<(), Failure> {
     if consent == Consent::Given {
