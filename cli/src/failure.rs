@@ -22,7 +22,7 @@ Exit status:
   0  done
   1  failed
   2  wrong usage
-  3  topic, partition, group or dead letter not found
+  3  topic, partition, group, dead letter or schedule not found
   4  refused as invalid; nothing was changed
   5  the broker is unreachable or did not answer in time
   6  the broker is overloaded, draining or has a storage problem: try again
@@ -110,7 +110,8 @@ const fn status_of_code(code: ErrorCode) -> Status {
         | ErrorCode::UnknownTopic
         | ErrorCode::UnknownPartition
         | ErrorCode::UnknownGroup
-        | ErrorCode::UnknownDeadLetter => Status::NotFound,
+        | ErrorCode::UnknownDeadLetter
+        | ErrorCode::UnknownSchedule => Status::NotFound,
         ErrorCode::Internal => Status::Failed,
         ErrorCode::Overloaded
         | ErrorCode::Draining
@@ -140,7 +141,11 @@ mod tests {
 
     #[test]
     fn scripts_can_tell_failures_apart() {
-        assert_eq!(refused(ErrorCode::UnknownTopic).status(), Status::NotFound);
+        for &code in ErrorCode::ALL {
+            let is_missing = code.as_str().starts_with("unknown_") || code == ErrorCode::NotFound;
+            let says_so = refused(code).status() == Status::NotFound;
+            assert_eq!(says_so, is_missing, "{code}");
+        }
         assert_eq!(refused(ErrorCode::InvalidJson).status(), Status::Invalid);
         assert_eq!(refused(ErrorCode::Conflict).status(), Status::Invalid);
         assert_eq!(refused(ErrorCode::StorageFull).status(), Status::TryAgain);
