@@ -270,7 +270,7 @@ fn seek_to(request: &SeekRequest) -> Result<ReadFrom, ApiError> {
         (Some(to), None) => {
             read_from(to).map_err(|e| ApiError::invalid_argument(format!("to is {to:?}: {e}")))
         }
-        (None, Some(offset)) => Ok(ReadFrom::Offset(offset)),
+        (None, Some(offset)) if request.partition.is_some() => Ok(ReadFrom::Offset(offset)),
         _ => Err(ApiError::invalid_argument(
             "say where: {\"to\":\"earliest\"}, or {\"partition\":0,\"offset\":42}",
         )),

@@ -88,8 +88,9 @@ impl RetryBackoff {
                 cap,
                 jitter,
             } => {
-                duration_within("retry_backoff.initial", *initial, &DELAY)?;
                 duration_within("retry_backoff.cap", *cap, &DELAY)?;
+                let up_to_cap = *DELAY.start()..=cap.0;
+                duration_within("retry_backoff.initial", *initial, &up_to_cap)?;
                 within("retry_backoff.factor", factor, &FACTOR, f64::to_string)?;
                 within("retry_backoff.jitter", jitter, &JITTER, f64::to_string)
             }
@@ -218,6 +219,10 @@ mod tests {
             (
                 r#"{"initial":"1s","cap":"2s","factor":0.5}"#,
                 "retry_backoff.factor is 0.5; allowed is 1 to 100",
+            ),
+            (
+                r#"{"initial":"3s","cap":"2s"}"#,
+                "retry_backoff.initial is 3s; allowed is 0s to 2s",
             ),
             (
                 r#"{"initial":"1s","cap":"2s","jitter":1.5}"#,
