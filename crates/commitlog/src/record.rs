@@ -195,11 +195,17 @@ fn object_of_strings(text: &[u8]) -> Option<(&[u8], &[u8])> {
     }
 }
 
-/// The number that `text` begins with, and what follows it.
+/// The number that `text` begins with, and what follows it; `None` if there is none that fits.
 pub(crate) fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
-    let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
-    let number = std::str::from_utf8(&text[..digits]).ok()?.parse().ok()?;
-    Some((number, &text[digits..]))
+    let mut number = 0_u64;
+    let mut digits = 0;
+    while let Some(digit) = text.get(digits).copied().filter(u8::is_ascii_digit) {
+        number = number
+            .checked_mul(10)?
+            .checked_add(u64::from(digit - b'0'))?;
+        digits += 1;
+    }
+    (digits > 0).then(|| (number, &text[digits..]))
 }
 
 #[cfg(test)]
