@@ -5,7 +5,7 @@ use crate::load::seed;
 use weir_testkit::history::{Features, Plan, live};
 
 /// What this broker has.
-const FEATURES: Features = Features::NONE;
+const FEATURES: Features = Features::ALL;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_fifty_kill_cycles_keep_every_promise() {

@@ -1,4 +1,4 @@
-//! How each message ended: acked or a dead letter, never both, never neither.
+//! How each message ended: acked or a dead letter, never first the one and then the other, never neither.
 
 use super::super::event::{Position, Status, Stored};
 use super::super::violation::{Promise, Violation};
@@ -17,9 +17,11 @@ impl Check<'_> {
     fn has_one_end(&self, stored: &Stored) -> Option<Violation> {
         let Stored { position, id, .. } = stored;
         let settlements = self.facts.settlements(*position);
-        let is_acked = settlements
-            .iter()
-            .any(|s| s.status() == Some(Status::Acked));
+        let acked_before = |dead: &Stored| {
+            let acked = settlements.iter().filter_map(|s| s.ended);
+            let mut acked = acked.filter(|(_, status)| *status == Status::Acked);
+            acked.any(|(ended, _)| self.is_before(ended.at, dead.timestamp))
+        };
         let may_be_acked = settlements.iter().any(|s| s.may_finish());
         let dead = self.dead_letters(*position);
         let (promise, says) = match dead {
@@ -28,7 +30,11 @@ impl Check<'_> {
                 Promise::NothingIsForgotten,
                 "neither acked nor dead-lettered",
             ),
-            [_] if is_acked => (Promise::DeadLetteredOnce, "acked and dead-lettered"),
+            // A later ack is answered `acked`, too: the group is done with the message, and after
+            // a restart it does not know any more by whose doing.
+            [dead] if acked_before(dead) => {
+                (Promise::DeadLetteredOnce, "acked and then dead-lettered")
+            }
             [_] => return None,
             _ => (Promise::DeadLetteredOnce, "dead-lettered more than once"),
         };

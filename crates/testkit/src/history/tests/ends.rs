@@ -79,6 +79,16 @@ fn a_message_that_is_acked_and_dead_is_found() {
 }
 
 #[test]
+fn an_ack_of_a_dead_letter_is_good() {
+    let (mut story, held) = leased();
+    story.nack("a", &held);
+    story.bury(0, 2);
+    story.pass(SECOND);
+    story.ack("a", &held);
+    story.is_good();
+}
+
+#[test]
 fn a_message_that_died_twice_is_found() {
     let mut story = Story::with(&["m"]);
     story.bury(0, 2);
