@@ -162,17 +162,7 @@ impl Broker {
             .get_or_create_group(&opened, group, start, change)
             .await?;
         let gone = |GroupClosed| self.closed(topic, group);
-        let before = client.settings().await.map_err(gone)?;
-        let after = before.with(change)?;
-        if after.ordering != before.ordering {
-            return Err(BrokerError::OrderingFixed {
-                group: group.clone(),
-                ordering: before.ordering,
-            });
-        }
-        if after != before {
-            client.alter(after).await.map_err(gone)??;
-        }
+        client.alter(change.clone()).await.map_err(gone)??;
         Ok((client.describe().await.map_err(gone)?, is_new))
     }
 

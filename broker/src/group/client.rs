@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use weir_commitlog::StoredLine;
 use weir_protocol::Receipt;
 use weir_protocol::shapes::{GroupInfo, ReceiptStatus};
-use weir_types::{GroupName, GroupSettings, MemberName, Offset, OffsetRange, PartitionId};
+use weir_types::{GroupName, GroupSettingsChange, MemberName, Offset, OffsetRange, PartitionId};
 
 /// Requests that may wait in front of a group; beyond, callers wait for room.
 const MAILBOX_REQUESTS: usize = 256;
@@ -95,7 +95,7 @@ pub(super) enum GroupRequest {
         reply: oneshot::Sender<Result<(), BrokerError>>,
     },
     Alter {
-        settings: GroupSettings,
+        change: GroupSettingsChange,
         reply: oneshot::Sender<Result<(), BrokerError>>,
     },
     Finish {
@@ -110,9 +110,6 @@ pub(super) enum GroupRequest {
     },
     Describe {
         reply: oneshot::Sender<GroupInfo>,
-    },
-    Settings {
-        reply: oneshot::Sender<GroupSettings>,
     },
     Upkeep {
         reply: oneshot::Sender<Upkeep>,
@@ -191,9 +188,9 @@ impl GroupClient {
             .await
     }
 
-    /// Changes what was chosen for the group.
-    pub(crate) async fn alter(&self, settings: GroupSettings) -> Answered<()> {
-        self.ask(|reply| GroupRequest::Alter { settings, reply })
+    /// Changes what was chosen for the group, as it is when its turn has come.
+    pub(crate) async fn alter(&self, change: GroupSettingsChange) -> Answered<()> {
+        self.ask(|reply| GroupRequest::Alter { change, reply })
             .await
     }
 
@@ -228,11 +225,6 @@ impl GroupClient {
     /// How far the group is.
     pub(crate) async fn describe(&self) -> Result<GroupInfo, GroupClosed> {
         self.ask(|reply| GroupRequest::Describe { reply }).await
-    }
-
-    /// What was chosen for the group.
-    pub(crate) async fn settings(&self) -> Result<GroupSettings, GroupClosed> {
-        self.ask(|reply| GroupRequest::Settings { reply }).await
     }
 
     /// What maintenance wants to know.

@@ -271,7 +271,7 @@ impl GroupTask {
                 self.used();
                 self.seek(targets, reply).await;
             }
-            GroupRequest::Alter { settings, reply } => self.alter(settings, reply).await,
+            GroupRequest::Alter { change, reply } => self.alter(&change, reply).await,
             GroupRequest::Finish {
                 partition,
                 finished,
@@ -289,9 +289,6 @@ impl GroupTask {
             }
             GroupRequest::Describe { reply } => {
                 let _gone = reply.send(self.describe().await);
-            }
-            GroupRequest::Settings { reply } => {
-                let _gone = reply.send(self.settings.clone());
             }
             GroupRequest::Upkeep { reply } => {
                 let _gone = reply.send(self.upkeep());

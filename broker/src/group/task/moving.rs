@@ -7,6 +7,8 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use weir_types::{Incarnation, Offset, PartitionId};
 
 /// Moves that are under way at one time; the rest waits, bounded by what may be in flight.
@@ -25,7 +27,23 @@ pub(super) struct Place {
 pub(super) struct Moves {
     letters: DeadLetters,
     waiting: VecDeque<(Place, Exhausted)>,
-    under_way: FuturesUnordered<BoxFuture<'static, (Place, Moved)>>,
+    under_way: FuturesUnordered<Move>,
+}
+
+/// One move that is under way.
+struct Move {
+    place: Place,
+    moving: BoxFuture<'static, Moved>,
+}
+
+impl Future for Move {
+    type Output = (Place, Moved);
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let place = self.place;
+        let polled = self.moving.as_mut().poll(context);
+        polled.map(|moved| (place, moved))
+    }
 }
 
 impl Moves {
@@ -65,9 +83,18 @@ impl Moves {
             }
             let (log, journal) = (partition.log.clone(), partition.journal);
             let moving = self.letters.clone().move_message(log, journal, message);
-            self.under_way
-                .push(Box::pin(async move { (place, moving.await) }));
+            let moving = Box::pin(moving);
+            self.under_way.push(Move { place, moving });
         }
+    }
+
+    /// Leaves the moves of a partition where they are: the group was moved there, and what they had
+    /// still to write would count for the messages that it gets anew.
+    pub(super) fn abandon(&mut self, partition: PartitionId) {
+        let under_way = std::mem::take(&mut self.under_way).into_iter();
+        self.under_way = under_way
+            .filter(|other| other.place.partition != partition)
+            .collect();
     }
 
     /// The next move that ended; `None` when none is under way. Cancel-safe.

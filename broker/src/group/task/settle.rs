@@ -10,12 +10,15 @@ use super::super::partition::{LeaseToken, NackTerms, PartitionState};
 use super::{GroupPartition, GroupTask, ReadAhead};
 use crate::broker::BrokerError;
 use crate::committer::Few;
+use futures_util::StreamExt;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use weir_commitlog::{JournalEntry, Operation, Progress, Seek, StoredLine};
 use weir_protocol::Receipt;
 use weir_protocol::shapes::ReceiptStatus;
-use weir_types::{GroupSettings, Incarnation, Offset, OffsetRange, PartitionId};
+use weir_types::{
+    GroupSettings, GroupSettingsChange, Incarnation, Offset, OffsetRange, PartitionId,
+};
 
 pub(crate) type SettleReply = oneshot::Sender<Result<Vec<ReceiptStatus>, BrokerError>>;
 pub(crate) type TakeReply = oneshot::Sender<Result<Option<StoredLine>, BrokerError>>;
@@ -150,15 +153,32 @@ impl GroupTask {
                 incarnation: Incarnation(fastrand::u64(..)),
             });
         }
-        self.commit(decisions, PendingAnswer::Done(reply)).await;
+        self.commit_alone(decisions, reply).await;
     }
 
     /// Changes what was chosen for the group.
-    pub(super) async fn alter(&mut self, settings: GroupSettings, reply: DoneReply) {
+    pub(super) async fn alter(&mut self, change: &GroupSettingsChange, reply: DoneReply) {
+        let settings = match self.altered(change) {
+            Ok(settings) => settings,
+            Err(error) => return drop(reply.send(Err(error))),
+        };
         let mut decisions = Vec::new();
-        let first = self.partitions[0].incarnation;
-        entry_of(&mut decisions, 0, first).settings = Some(settings);
-        self.commit(decisions, PendingAnswer::Done(reply)).await;
+        if settings != self.settings {
+            let first = self.partitions[0].incarnation;
+            entry_of(&mut decisions, 0, first).settings = Some(settings);
+        }
+        self.commit_alone(decisions, reply).await;
+    }
+
+    fn altered(&self, change: &GroupSettingsChange) -> Result<GroupSettings, BrokerError> {
+        let altered = self.settings.with(change)?;
+        match altered.ordering == self.settings.ordering {
+            true => Ok(altered),
+            false => Err(BrokerError::OrderingFixed {
+                group: self.client.name().clone(),
+                ordering: self.settings.ordering,
+            }),
+        }
     }
 
     /// Finishes records without a lease.
@@ -182,6 +202,16 @@ impl GroupTask {
         let partition = self.partitions.get(partition.0 as usize);
         let is_finished = |&offset| partition.is_none_or(|p| p.state.is_finished(offset));
         offsets.iter().map(is_finished).collect()
+    }
+
+    /// Has decisions made durable before the group decides anything else: what was decided of the
+    /// group as it is now, and stood behind a seek in the journal, would count for the group as it is
+    /// then.
+    async fn commit_alone(&mut self, decisions: Vec<Decision>, reply: DoneReply) {
+        self.commit(decisions, PendingAnswer::Done(reply)).await;
+        while let Some((result, pending)) = self.commits.next().await {
+            self.committed(result, pending);
+        }
     }
 
     /// Has decisions made durable.
@@ -247,7 +277,7 @@ impl GroupTask {
             partition.incarnation = incarnation;
             partition.seeking = false;
             partition.ahead = ReadAhead::default();
-            return;
+            return self.moves.abandon(partition.log.id());
         }
         let finished = partition.state.apply(&decision.entry, now, &self.rules);
         self.metrics.acked(finished);
