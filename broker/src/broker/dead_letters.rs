@@ -113,8 +113,8 @@ impl Broker {
         })?;
         let limit = request.limit.unwrap_or(STEP_RECORDS);
         let from = from.map_or(ReadFrom::Earliest, ReadFrom::Cursor);
-        let memory = self.redrive_group(&letters).await?;
         let fetched = self.fetch_letters(&letters, from, limit).await?;
+        let memory = self.redrive_group(&letters).await?;
         let examined = fetched.read.lines.len();
         let next = next_page(&letters, &fetched);
         let unfinished = unfinished(&memory, fetched.read.lines).await;

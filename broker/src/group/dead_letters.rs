@@ -129,20 +129,17 @@ impl DeadLetters {
         let letter = self.letter(log.id(), &line, message)?;
         let target = self.target().await?;
         let partition = place_of(&letter, &target)?;
-        let begun = message
-            .intent
-            .take()
-            .filter(|intent| intent.incarnation == target.incarnation());
-        let is_there = match &begun {
+        // The note stays until it is known what became of it: a failure must not make us write a
+        // second one, from behind the letter that the first one leads to.
+        let begun = message.intent.as_ref();
+        let begun = begun.filter(|intent| intent.incarnation == target.incarnation());
+        let is_there = match begun {
             Some(intent) => is_there(&target, intent, &letter.id).await?,
-            None => false,
-        };
-        message.intent = match begun {
-            Some(intent) => Some(intent),
-            None => Some(
-                self.note_intent(journal, message, &target, partition)
-                    .await?,
-            ),
+            None => {
+                let noted = self.note_intent(journal, message, &target, partition);
+                message.intent = Some(noted.await?);
+                false
+            }
         };
         if !is_there {
             self.append(&target, partition, letter).await?;
