@@ -16,7 +16,7 @@ pub(crate) const MAX_MEMBERS: usize = 4096;
 struct Member {
     holder: Holder,
     last_active: Timestamp,
-    /// Its open streams: while it has one it is not silent.
+    /// How many streams it has open: while it has one it is not silent.
     streams: u32,
 }
 
@@ -24,6 +24,9 @@ struct Member {
 #[derive(Clone, Debug)]
 pub(crate) struct Members {
     by_name: BTreeMap<MemberName, Member>,
+    /// Whose an open stream is. Each holds its own leases, so that one that breaks takes nothing from
+    /// the others of its member.
+    by_stream: BTreeMap<Holder, Holder>,
     last_holder: u32,
     /// Who has each partition; only kept when partitions are spread.
     assigned: Option<Vec<Option<Holder>>>,
@@ -33,7 +36,8 @@ pub(crate) struct Members {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MemberView {
     pub(crate) name: MemberName,
-    pub(crate) holder: Holder,
+    /// What it leases itself, and what each of its streams does.
+    pub(crate) holders: Vec<Holder>,
     pub(crate) idle: Duration,
     pub(crate) partitions: Vec<PartitionId>,
 }
@@ -43,6 +47,7 @@ impl Members {
     pub(crate) fn new(partitions: Option<usize>) -> Self {
         Self {
             by_name: BTreeMap::new(),
+            by_stream: BTreeMap::new(),
             last_holder: 0,
             assigned: partitions.map(|count| vec![None; count]),
         }
@@ -57,9 +62,8 @@ impl Members {
         if self.by_name.len() >= MAX_MEMBERS {
             return None;
         }
-        self.last_holder = next_holder(self.last_holder);
         let member = Member {
-            holder: Holder(self.last_holder),
+            holder: self.new_holder(),
             last_active: now,
             streams: 0,
         };
@@ -69,21 +73,34 @@ impl Members {
         Some(holder)
     }
 
-    /// A member opened a stream.
-    pub(crate) fn stream_opened(&mut self, name: &MemberName) {
+    /// A member, which is heard by that, opens a stream; returns as whom the stream leases. `None`
+    /// when there are as many members as may be.
+    pub(crate) fn open_stream(&mut self, name: &MemberName, now: Timestamp) -> Option<Holder> {
+        let of = self.hear(name, now)?;
+        let stream = self.new_holder();
+        self.by_stream.insert(stream, of);
         if let Some(member) = self.by_name.get_mut(name) {
             member.streams += 1;
         }
+        Some(stream)
     }
 
-    /// A member's stream is closed; the member is gone with its last one.
-    pub(crate) fn stream_closed(&mut self, holder: Holder) {
+    /// A stream is closed; its member is gone with the last one.
+    pub(crate) fn close_stream(&mut self, stream: Holder) {
+        let Some(of) = self.by_stream.remove(&stream) else {
+            return;
+        };
         for member in self.by_name.values_mut() {
-            if member.holder == holder {
+            if member.holder == of {
                 member.streams = member.streams.saturating_sub(1);
             }
         }
-        self.remove_if(|member| member.holder == holder && member.streams == 0);
+        self.remove_if(|member| member.holder == of && member.streams == 0);
+    }
+
+    fn new_holder(&mut self) -> Holder {
+        self.last_holder = next_holder(self.last_holder);
+        Holder(self.last_holder)
     }
 
     /// Removes those that were silent for too long.
@@ -97,11 +114,12 @@ impl Members {
         quiet.map(|member| member.last_active.plus(SILENCE)).min()
     }
 
-    /// Whether `holder` may consume from a partition.
+    /// Whether `holder`, a member or a stream, may consume from a partition.
     pub(crate) fn may_consume(&self, holder: Holder, partition: usize) -> bool {
+        let member = self.by_stream.get(&holder).copied().unwrap_or(holder);
         match &self.assigned {
             None => true,
-            Some(assigned) => assigned.get(partition) == Some(&Some(holder)),
+            Some(assigned) => assigned.get(partition) == Some(&Some(member)),
         }
     }
 
@@ -123,11 +141,17 @@ impl Members {
     pub(crate) fn view(&self, now: Timestamp) -> Vec<MemberView> {
         let view = |(name, member): (&MemberName, &Member)| MemberView {
             name: name.clone(),
-            holder: member.holder,
+            holders: self.holders_of(member.holder),
             idle: now.since(member.last_active),
             partitions: self.partitions_of(member.holder),
         };
         self.by_name.iter().map(view).collect()
+    }
+
+    fn holders_of(&self, member: Holder) -> Vec<Holder> {
+        let streams = self.by_stream.iter().filter(|(_, of)| **of == member);
+        let streams = streams.map(|(stream, _)| *stream);
+        std::iter::once(member).chain(streams).collect()
     }
 
     fn partitions_of(&self, holder: Holder) -> Vec<PartitionId> {
@@ -229,11 +253,10 @@ mod tests {
     #[test]
     fn a_member_with_an_open_stream_is_never_silent_and_gone_with_it() {
         let mut members = Members::new(None);
-        let holder = members.hear(&name("a"), Timestamp(0)).unwrap();
-        members.stream_opened(&name("a"));
+        let stream = members.open_stream(&name("a"), Timestamp(0)).unwrap();
         members.forget_silent(Timestamp(u64::MAX));
         assert!(!members.is_empty());
-        members.stream_closed(holder);
+        members.close_stream(stream);
         assert!(members.is_empty());
     }
 

@@ -41,6 +41,9 @@ use weir_types::{
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 /// While nothing is leased and nobody waits.
 const IDLE_SLEEP: Duration = Duration::from_secs(3600);
+const TOO_MANY_MEMBERS: BrokerError = BrokerError::Overloaded {
+    retry_after: super::members::SILENCE,
+};
 /// After so much quiet the memory of the last rush is given back.
 const REST_AFTER: Duration = Duration::from_secs(1);
 
@@ -326,8 +329,14 @@ impl GroupTask {
         let floors = self.partitions.iter().map(|p| p.state.committed_offset());
         Upkeep {
             floors: floors.collect(),
-            has_expired: self.members.is_empty() && keep_for.is_some_and(|most| idle >= most.0),
+            has_expired: !self.is_in_use() && keep_for.is_some_and(|most| idle >= most.0),
         }
+    }
+
+    /// Whether somebody has messages of the group, or waits for some.
+    fn is_in_use(&self) -> bool {
+        let in_flight = self.partitions.iter().any(|p| p.state.in_flight() > 0);
+        in_flight || !self.waiters.is_empty() || !self.members.is_empty()
     }
 
     fn join(&mut self, member: Option<MemberName>) -> Result<Holder, BrokerError> {
@@ -339,21 +348,26 @@ impl GroupTask {
                 name.map_err(|e| BrokerError::internal(e.to_string()))?
             }
         };
-        let holder = self.hear(&name)?;
-        self.members.stream_opened(&name);
-        Ok(holder)
+        let stream = self.members.open_stream(&name, self.clock.now());
+        stream.ok_or(TOO_MANY_MEMBERS)
     }
 
     fn hear(&mut self, member: &MemberName) -> Result<Holder, BrokerError> {
         let heard = self.members.hear(member, self.clock.now());
-        heard.ok_or(BrokerError::Overloaded {
-            retry_after: super::members::SILENCE,
-        })
+        heard.ok_or(TOO_MANY_MEMBERS)
+    }
+
+    /// Whoever waits for messages is there, however long it has said nothing.
+    fn hear_waiting(&mut self) {
+        let now = self.clock.now();
+        for member in self.waiters.members() {
+            self.members.hear(member, now);
+        }
     }
 
     /// What the stream held goes to others at once.
     async fn stream_closed(&mut self, holder: Holder) {
-        self.members.stream_closed(holder);
+        self.members.close_stream(holder);
         let now = self.clock.now();
         let mut entries = Vec::new();
         for (index, partition) in self.partitions.iter_mut().enumerate() {
@@ -394,6 +408,7 @@ impl GroupTask {
 
     async fn tick(&mut self) {
         self.renew_rules();
+        self.hear_waiting();
         self.members.forget_silent(self.clock.now());
         if self.rest_at.is_some_and(|at| at <= Instant::now()) {
             self.rest_at = None;

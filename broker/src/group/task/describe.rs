@@ -56,7 +56,11 @@ impl GroupTask {
         let views = self.members.view(self.clock.now()).into_iter();
         views
             .map(|member| {
-                let held = |p: &GroupPartition| u64::from(p.state.leased_by(member.holder));
+                let held = |p: &GroupPartition| -> u64 {
+                    let holders = member.holders.iter();
+                    let held = holders.map(|&holder| u64::from(p.state.leased_by(holder)));
+                    held.sum()
+                };
                 MemberInfo {
                     in_flight: self.partitions.iter().map(held).sum(),
                     member: member.name,

@@ -7,7 +7,7 @@ use crate::broker::BrokerError;
 use std::collections::VecDeque;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use weir_types::GroupOrdering;
+use weir_types::{GroupOrdering, MemberName};
 
 /// Consumers that may wait for messages at one time; beyond, they are answered at once.
 const MAX_WAITERS: usize = 4096;
@@ -38,6 +38,15 @@ impl Waiters {
     /// When the next wait runs out.
     pub(super) fn next_end(&self) -> Option<Instant> {
         self.0.iter().map(|waiter| waiter.until).min()
+    }
+
+    /// Those who said who they are, and are still there.
+    pub(super) fn members(&self) -> impl Iterator<Item = &MemberName> {
+        let there = self.0.iter().filter(|waiter| !waiter.reply.is_closed());
+        there.filter_map(|waiter| match &waiter.request.consumer {
+            Consumer::Member(name) => Some(name),
+            Consumer::Anonymous | Consumer::Stream { .. } => None,
+        })
     }
 
     /// Answers everyone, with nothing.
