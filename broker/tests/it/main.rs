@@ -8,24 +8,31 @@
 )]
 
 mod bad_input;
+mod consuming;
 mod crash;
+mod dead_letters;
 mod dedupe;
+mod delivery;
 mod failing_disk;
 mod full_disk;
 mod gaps;
+mod group_stream;
 mod groups;
 mod history;
 mod http_fetch;
 mod http_publish;
 mod http_stream;
+mod key_order;
 mod limits;
 mod load;
+mod members;
 mod metrics;
 mod minimq;
 mod parallel_curl;
 mod request_reply;
 mod schedule_crashes;
 mod schedules;
+mod seek;
 mod shutdown;
 mod startup;
 mod status;
