@@ -263,7 +263,7 @@ type GroupMetric = (
     fn(&GroupInfo) -> String,
 );
 
-const GROUP_METRICS: [GroupMetric; 10] = [
+const GROUP_METRICS: [GroupMetric; 11] = [
     (
         "weir_broker_group_lag_records",
         "gauge",
@@ -293,6 +293,12 @@ const GROUP_METRICS: [GroupMetric; 10] = [
         "gauge",
         "Messages of a group that wait behind an earlier one of their key.",
         |group| group.held_back.to_string(),
+    ),
+    (
+        "weir_broker_group_moving_messages",
+        "gauge",
+        "Messages of a group on their way to the dead-letter topic.",
+        |group| group.moving.to_string(),
     ),
     (
         "weir_broker_group_members",

@@ -25,6 +25,15 @@ const REDRIVE: &str = "redrive";
 /// Records of a dead-letter topic that one step looks at, unless told.
 const STEP_RECORDS: usize = 1000;
 
+/// What one step of a redrive works with.
+struct RedriveStep {
+    source: Arc<Topic>,
+    letters: Arc<Topic>,
+    group: GroupName,
+    request: RedriveRequest,
+    from: ReadFrom,
+}
+
 /// A dead letter, and what it takes to move it back.
 struct Letter {
     letter: DeadLetter,
@@ -95,7 +104,7 @@ impl Broker {
         &self,
         topic: &TopicName,
         group: &GroupName,
-        request: &RedriveRequest,
+        request: RedriveRequest,
         from: Option<Cursor>,
     ) -> Result<Redriven, BrokerError> {
         self.check_accepts()?;
@@ -108,11 +117,35 @@ impl Broker {
                 next: None,
             });
         };
-        let _alone = source.begin_redrive().ok_or(BrokerError::RedriveRuns {
+        let alone = source.begin_redrive().ok_or(BrokerError::RedriveRuns {
             topic: topic.clone(),
         })?;
+        let step = RedriveStep {
+            source,
+            letters,
+            group: group.clone(),
+            request,
+            from: from.map_or(ReadFrom::Earliest, ReadFrom::Cursor),
+        };
+        // A client that goes away must not come between moving and remembering.
+        let broker = self.clone();
+        let step = self.shared.tasks.spawn(async move {
+            let redriven = broker.redrive_step(step).await;
+            drop(alone);
+            redriven
+        });
+        step.await?
+    }
+
+    async fn redrive_step(&self, step: RedriveStep) -> Result<Redriven, BrokerError> {
+        let RedriveStep {
+            source,
+            letters,
+            group,
+            request,
+            from,
+        } = step;
         let limit = request.limit.unwrap_or(STEP_RECORDS);
-        let from = from.map_or(ReadFrom::Earliest, ReadFrom::Cursor);
         let fetched = self.fetch_letters(&letters, from, limit).await?;
         let memory = self.redrive_group(&letters).await?;
         let examined = fetched.read.lines.len();
@@ -121,9 +154,9 @@ impl Broker {
         let chosen: Vec<_> = unfinished
             .iter()
             .filter_map(|line| Letter::parse(&letters, line))
-            .filter(|one| one.letter.group == *group && is_asked_for(&one.letter, request))
+            .filter(|one| one.letter.group == group && is_asked_for(&one.letter, &request))
             .collect();
-        self.move_back(&source, group, &chosen).await?;
+        self.move_back(&source, &group, &chosen).await?;
         remember(&memory, &chosen).await?;
         Ok(Redriven {
             redriven: chosen.len(),

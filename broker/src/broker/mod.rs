@@ -32,6 +32,7 @@ use schedules::Scheduling;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use weir_commitlog::{NodeIdentity, StorageFailures};
 use weir_service::clock::Clock;
 
@@ -54,6 +55,8 @@ struct Shared {
     scheduling: Scheduling,
     /// What accepts nothing more until a restart.
     failures: StorageFailures,
+    /// What must end although nobody waits for it any more; closing waits for it.
+    tasks: TaskTracker,
     /// Cancelled when the broker drains: long polls and streams end, nothing new begins.
     draining: CancellationToken,
     /// Whether less than `min_free_bytes` are left on the disk.

@@ -134,6 +134,7 @@ impl Broker {
                 options,
                 replies: Arc::default(),
                 failures,
+                tasks: tasks.clone(),
                 draining,
                 disk_full: AtomicBool::new(false),
             }),

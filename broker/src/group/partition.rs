@@ -91,6 +91,16 @@ pub(crate) struct NackTerms<'a> {
     pub(crate) random: u64,
 }
 
+/// How a lease ended of which its consumer said nothing.
+#[derive(Clone, Copy, Debug)]
+struct LeaseEnd {
+    reason: &'static str,
+    at: Timestamp,
+    /// The group's backoff when `None`.
+    delay: Option<Duration>,
+    random: u64,
+}
+
 /// Totals since the broker started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
@@ -191,6 +201,13 @@ impl PartitionState {
     /// Messages that wait behind an earlier one of their key.
     pub(crate) fn held_back(&self) -> u64 {
         self.unfinished.held_back() as u64
+    }
+
+    /// Messages on their way to the dead-letter topic.
+    pub(crate) fn moving(&self) -> u64 {
+        let others = self.unfinished.leased() + self.unfinished.waiting();
+        let read = self.unfinished.active().saturating_sub(others);
+        (read + self.moving_ahead.len()) as u64
     }
 
     pub(crate) fn totals(&self) -> Totals {
@@ -436,45 +453,53 @@ impl PartitionState {
         while let Some((expires_at, offset)) = self.unfinished.first_expiry()
             && expires_at <= now
         {
-            self.end_lease(offset, "lease expired", expires_at, random(), rules, entry);
+            let end = LeaseEnd {
+                reason: "lease expired",
+                at: expires_at,
+                delay: None,
+                random: random(),
+            };
+            self.end_lease(offset, end, rules, entry);
         }
     }
 
-    /// Ends every lease of a consumer that went away.
+    /// Ends every lease of a consumer that went away; others may have the messages at once.
     pub(crate) fn give_back(
         &mut self,
         holder: Holder,
         now: Timestamp,
-        random: &mut dyn FnMut() -> u64,
         rules: &Rules,
         entry: &mut JournalEntry,
     ) {
         for offset in self.unfinished.held_by(holder) {
-            self.end_lease(offset, "consumer disconnected", now, random(), rules, entry);
+            let end = LeaseEnd {
+                reason: "consumer disconnected",
+                at: now,
+                delay: Some(Duration::ZERO),
+                random: 0,
+            };
+            self.end_lease(offset, end, rules, entry);
         }
     }
 
     fn end_lease(
         &mut self,
         offset: Offset,
-        reason: &str,
-        now: Timestamp,
-        random: u64,
+        end: LeaseEnd,
         rules: &Rules,
         entry: &mut JournalEntry,
     ) {
-        let attempts = self
-            .unfinished
-            .get(offset)
-            .map_or(1, |lease| lease.attempts);
+        let lease = self.unfinished.get(offset);
+        let attempts = lease.map_or(1, |lease| lease.attempts);
+        let delay = rules.retry_delay(attempts, end.delay, end.random);
         let returned = Returned {
             offset,
             attempts,
-            available_at: now.plus(rules.retry_delay(attempts, None, random)),
-            reason: Some(reason.into()),
+            available_at: end.at.plus(delay),
+            reason: Some(end.reason.into()),
         };
         entry.returned.push(returned.clone());
-        self.put_back(returned, now, rules);
+        self.put_back(returned, end.at, rules);
     }
 
     /// A lease ended without an ack.

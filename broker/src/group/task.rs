@@ -120,9 +120,6 @@ struct GroupPartition {
     /// Of the group in this partition: receipts of an earlier one are void.
     incarnation: Incarnation,
     state: PartitionState,
-    /// A seek is on its way to the disk: what is said of this partition meanwhile would be read as if
-    /// it was said of what comes after.
-    seeking: bool,
     ahead: ReadAhead,
     /// The oldest unfinished record and when it was stored, so that asking is cheap.
     oldest: Option<(Offset, Timestamp)>,
@@ -156,7 +153,6 @@ impl GroupTask {
                 journal: known.journal,
                 incarnation: known.incarnation,
                 state: PartitionState::new(known.progress, &rules),
-                seeking: false,
                 ahead: ReadAhead::default(),
                 oldest: None,
             })
@@ -371,14 +367,9 @@ impl GroupTask {
         let now = self.clock.now();
         let mut entries = Vec::new();
         for (index, partition) in self.partitions.iter_mut().enumerate() {
-            if partition.seeking {
-                continue;
-            }
             let mut entry = JournalEntry::default();
-            let random = &mut || fastrand::u64(..);
-            partition
-                .state
-                .give_back(holder, now, random, &self.rules, &mut entry);
+            let state = &mut partition.state;
+            state.give_back(holder, now, &self.rules, &mut entry);
             entries.push((index, entry));
         }
         self.journal_unheard(entries).await;
@@ -429,9 +420,6 @@ impl GroupTask {
         let now = self.clock.now();
         let mut entries = Vec::new();
         for (index, partition) in self.partitions.iter_mut().enumerate() {
-            if partition.seeking {
-                continue;
-            }
             let mut entry = JournalEntry::default();
             partition.state.journal_passed(&mut entry);
             let random = &mut || fastrand::u64(..);

@@ -82,6 +82,6 @@ async fn redrive(
     let refused = |e| ApiError::invalid_argument(format!("from: {e}"));
     let from = request.from.as_deref().map(Cursor::decode);
     let from = from.transpose().map_err(refused)?;
-    let redriven = state.broker.redrive(&topic, &group, &request, from).await?;
+    let redriven = state.broker.redrive(&topic, &group, request, from).await?;
     Ok(json(StatusCode::OK, &redriven))
 }

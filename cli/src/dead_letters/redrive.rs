@@ -18,7 +18,7 @@ Examples:
   weir dead-letters redrive orders --group billing --reason timeout --key table-4
 
 They are delivered behind what is in the topic already, with their attempts counted anew. Several
-conditions must all be met. It can be interrupted and run again: what was moved is not moved twice.")]
+conditions must all be met. It can be interrupted and run again: what was moved stays moved.")]
 pub(super) struct Redrive {
     /// The topic that they were published to.
     #[arg(value_parser = TopicName::parse)]

@@ -386,6 +386,9 @@ pub struct GroupInfo {
     pub waiting: u64,
     /// Messages that wait behind an earlier one of their key.
     pub held_back: u64,
+    /// Messages on their way to the dead-letter topic; they stay here while they cannot move.
+    #[serde(default)]
+    pub moving: u64,
     /// Deliveries beyond a message's first.
     pub redelivered: u64,
     /// Messages that moved to the dead-letter topic.
@@ -431,6 +434,9 @@ pub struct GroupPartitionInfo {
     pub waiting: u64,
     /// Messages that wait behind an earlier one of their key.
     pub held_back: u64,
+    /// Messages on their way to the dead-letter topic.
+    #[serde(default)]
+    pub moving: u64,
     /// Whether so many are held back or in flight that nothing further is read until some are finished.
     pub read_ahead_stopped: bool,
     /// Unfinished records that were gone when it came to them.

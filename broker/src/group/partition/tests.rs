@@ -238,6 +238,7 @@ fn after_the_last_delivery_a_message_has_to_move() {
     assert_eq!((exhausted[0].offset, exhausted[0].attempts), (Offset(0), 2));
     assert_eq!(exhausted[0].reason.as_deref(), Some("lease expired"));
     assert!(rig.state.take_exhausted().is_empty(), "each is told once");
+    assert_eq!((rig.state.moving(), rig.place()), (1, (0, 2)));
     assert_eq!(rig.ack(0, 2), ReceiptStatus::LeaseExpired);
     assert!(rig.lease(9).is_empty(), "its key waits until it has moved");
     rig.moved(0);
@@ -258,6 +259,7 @@ fn a_move_goes_on_after_a_restart() {
     rig.restart();
     let again = rig.state.take_exhausted();
     assert_eq!(again[0].intent.as_ref(), Some(&intent));
+    assert_eq!(rig.state.moving(), 1);
     assert_eq!(rig.lease(9), [(2, 1)], "the key waits");
     rig.moved(0);
     assert_eq!(rig.lease(9), [(1, 1)]);
@@ -308,6 +310,7 @@ fn what_a_consumer_held_is_available_at_once_when_it_is_gone() {
     rig.lease(2);
     assert_eq!(rig.state.leased_by(Holder(7)), 2);
     rig.holder = Holder::ANONYMOUS;
+    rig.rules.retry_backoff = serde_json::from_str(r#"["10s"]"#).unwrap();
     assert_eq!(rig.lease(9), [(2, 1)]);
     rig.give_back(Holder(7));
     assert_eq!(rig.state.leased_by(Holder(7)), 0);

@@ -123,7 +123,7 @@ impl GroupTask {
     async fn lease_from(&mut self, index: usize, pass: &mut Pass) -> Result<(), BrokerError> {
         self.pass_over_trimmed(index);
         let partition = &self.partitions[index];
-        let is_taken = partition.seeking || partition.state.is_taken(&self.rules);
+        let is_taken = partition.state.is_taken(&self.rules);
         if is_taken || !self.members.may_consume(pass.terms.holder, index) {
             return Ok(());
         }

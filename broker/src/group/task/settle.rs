@@ -17,7 +17,7 @@ use weir_commitlog::{JournalEntry, Operation, Progress, Seek, StoredLine};
 use weir_protocol::Receipt;
 use weir_protocol::shapes::ReceiptStatus;
 use weir_types::{
-    GroupSettings, GroupSettingsChange, Incarnation, Offset, OffsetRange, PartitionId,
+    GroupSettings, GroupSettingsChange, Incarnation, Offset, OffsetRange, PartitionId, Timestamp,
 };
 
 pub(crate) type SettleReply = oneshot::Sender<Result<Vec<ReceiptStatus>, BrokerError>>;
@@ -61,7 +61,8 @@ impl GroupTask {
         reply: SettleReply,
     ) {
         let mut decisions = Vec::new();
-        let decide = |receipt| self.settle_one(receipt, action, &mut decisions);
+        let now = self.clock.now();
+        let decide = |receipt| self.settle_one(receipt, action, now, &mut decisions);
         let statuses = receipts.iter().map(decide).collect();
         let answer = PendingAnswer::Settle { statuses, reply };
         self.commit(decisions, answer).await;
@@ -71,11 +72,12 @@ impl GroupTask {
         &mut self,
         receipt: &Receipt,
         action: &ReceiptAction,
+        now: Timestamp,
         decisions: &mut Vec<Decision>,
     ) -> ReceiptStatus {
         let index = receipt.partition.0 as usize;
         let partition = self.partitions.get_mut(index);
-        let known = partition.filter(|p| p.incarnation == receipt.incarnation && !p.seeking);
+        let known = partition.filter(|p| p.incarnation == receipt.incarnation);
         let Some(GroupPartition { log, state, .. }) = known else {
             return ReceiptStatus::Unknown;
         };
@@ -84,7 +86,6 @@ impl GroupTask {
             attempt: receipt.delivery_attempt,
             current_start: receipt.broker_start == self.broker_start,
         };
-        let now = self.clock.now();
         let entry = entry_of(decisions, index, receipt.incarnation);
         match action {
             ReceiptAction::Ack => state.ack(token, log.reader().high_watermark(), entry),
@@ -116,7 +117,8 @@ impl GroupTask {
             Err(error) => return drop(reply.send(Err(error))),
         };
         let mut decisions = Vec::new();
-        self.settle_one(&message.receipt, &ReceiptAction::Ack, &mut decisions);
+        let now = self.clock.now();
+        self.settle_one(&message.receipt, &ReceiptAction::Ack, now, &mut decisions);
         let answer = PendingAnswer::Take { message, reply };
         self.commit(decisions, answer).await;
     }
@@ -142,11 +144,9 @@ impl GroupTask {
         let mut decisions = Vec::new();
         for (PartitionId(index), to) in targets {
             let index = index as usize;
-            let partition = self.partitions.get_mut(index);
-            let Some(partition) = partition.filter(|partition| !partition.seeking) else {
+            let Some(partition) = self.partitions.get(index) else {
                 continue;
             };
-            partition.seeking = true;
             let entry = entry_of(&mut decisions, index, partition.incarnation);
             entry.seek = Some(Seek {
                 to,
@@ -190,8 +190,7 @@ impl GroupTask {
     ) {
         let index = partition.0 as usize;
         let mut decisions = Vec::new();
-        let partition = self.partitions.get(index);
-        if let Some(partition) = partition.filter(|partition| !partition.seeking) {
+        if let Some(partition) = self.partitions.get(index) {
             entry_of(&mut decisions, index, partition.incarnation).finished = finished;
         }
         self.commit(decisions, PendingAnswer::Done(reply)).await;
@@ -275,7 +274,6 @@ impl GroupTask {
             partition.state =
                 PartitionState::new(progress, &self.rules).with_totals(partition.state.totals());
             partition.incarnation = incarnation;
-            partition.seeking = false;
             partition.ahead = ReadAhead::default();
             return self.moves.abandon(partition.log.id());
         }
@@ -285,9 +283,7 @@ impl GroupTask {
 
     fn revert(&mut self, decision: &Decision) {
         let partition = &mut self.partitions[decision.partition];
-        if decision.entry.seek.is_some() {
-            partition.seeking = false;
-        } else if partition.incarnation == decision.incarnation {
+        if partition.incarnation == decision.incarnation {
             partition.state.revert(&decision.entry);
         }
     }

@@ -173,7 +173,7 @@ impl Rig {
         let mut entry = JournalEntry::default();
         let (now, rules) = (self.now, &self.rules);
         let state = &mut self.state;
-        state.give_back(holder, now, &mut || 0, rules, &mut entry);
+        state.give_back(holder, now, rules, &mut entry);
         self.journal(&entry);
     }
 
