@@ -21,7 +21,7 @@ use weir_types::{
 };
 
 /// The group of a dead-letter topic that has finished what was moved back.
-const REDRIVE: &str = "redrive";
+pub(super) const REDRIVE: &str = "redrive";
 /// Records of a dead-letter topic that one step looks at, unless told.
 const STEP_RECORDS: usize = 1000;
 
@@ -228,22 +228,15 @@ impl Broker {
     ) -> Result<(), BrokerError> {
         let mut by_partition: BTreeMap<PartitionId, Vec<RecordDraft>> = BTreeMap::new();
         for one in chosen {
-            let to = one.letter.source_partition;
+            let to = home_of(source, &one.letter);
             by_partition.entry(to).or_default().push(one.draft(group));
         }
-        let mut operations = Vec::with_capacity(by_partition.len());
-        for (id, records) in by_partition {
-            let partition = source.core().partitions().get(id.0 as usize);
-            let partition = partition.ok_or_else(|| BrokerError::UnknownPartition {
-                topic: source.core().name().clone(),
-                partition: id,
-                partitions: source.core().partition_count(),
-            })?;
-            operations.push(Operation::Append {
-                partition: partition.key(),
-                records,
-            });
-        }
+        let partitions = source.core().partitions();
+        let append = |(id, records): (PartitionId, _)| {
+            let partition = partitions.get(id.0 as usize)?.key();
+            Some(Operation::Append { partition, records })
+        };
+        let operations: Vec<_> = by_partition.into_iter().filter_map(append).collect();
         if operations.is_empty() {
             return Ok(());
         }
@@ -295,6 +288,17 @@ impl Letter {
             // It is no duplicate, although its id was seen before.
             dedupe: false,
         }
+    }
+}
+
+/// Where a letter goes back to: where it came from, or, in a topic that was made anew with fewer
+/// partitions, where its key belongs.
+fn home_of(source: &Topic, letter: &DeadLetter) -> PartitionId {
+    let partitions = source.core().partition_count();
+    let key = letter.key.as_ref().map(weir_types::Key::as_str);
+    match letter.source_partition.0 < partitions {
+        true => letter.source_partition,
+        false => PartitionId::of_text(key.unwrap_or(letter.source_id.as_str()), partitions),
     }
 }
 

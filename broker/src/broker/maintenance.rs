@@ -1,8 +1,9 @@
 //! What happens by itself: segments roll by age, retention trims, journals are compacted, and the
 //! free space of the disk is watched.
 
+use super::dead_letters::REDRIVE;
 use super::{Broker, BrokerError};
-use crate::group::GroupClient;
+use crate::group::{GroupClient, dead_letter_topic};
 use crate::metrics;
 use crate::topic::Topic;
 use std::sync::atomic::Ordering;
@@ -71,6 +72,9 @@ impl Broker {
                 self.expire_group(topic, &group).await;
                 continue;
             }
+            if is_memory_of_redrives(topic, &group) {
+                continue;
+            }
             match lowest.is_empty() {
                 true => lowest = upkeep.floors,
                 false => lowest
@@ -112,4 +116,9 @@ impl Broker {
             }
         }
     }
+}
+
+/// It knows which dead letters were moved back, and waits for none of the others.
+fn is_memory_of_redrives(topic: &Topic, group: &GroupClient) -> bool {
+    group.name().as_str() == REDRIVE && dead_letter_topic(topic.core().name()).is_none()
 }
