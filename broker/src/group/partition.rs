@@ -11,108 +11,19 @@
 //! looked at since the broker started or the group was moved; what is known of them from the journal,
 //! or from acks of an earlier start, waits in the `ahead` members until reading arrives there.
 
+mod rules;
+mod terms;
+
+pub(crate) use rules::Rules;
+pub(crate) use terms::{Exhausted, LeaseToken, NackTerms, Terms, Totals};
+
 use super::unfinished::{Active, Holder, KeyHash, Phase, Unfinished};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use weir_commitlog::{DeadLetterIntent, JournalEntry, Progress, Returned};
+use terms::LeaseEnd;
+use weir_commitlog::{JournalEntry, Progress, Returned};
 use weir_protocol::shapes::ReceiptStatus;
-use weir_types::{GroupOrdering, Offset, OffsetRange, OffsetSet, RetryBackoff, Timestamp};
-
-/// What applies to every message of the group.
-#[derive(Clone, Debug)]
-pub(crate) struct Rules {
-    pub(crate) ordering: GroupOrdering,
-    /// After so many deliveries a message moves to the dead-letter topic.
-    pub(crate) max_deliveries: u32,
-    /// `false` in a group that reads dead letters: it keeps trying.
-    pub(crate) moves_dead_letters: bool,
-    pub(crate) retry_backoff: RetryBackoff,
-    /// Messages that may be held back behind others.
-    pub(crate) max_held_back: usize,
-    /// Messages that may be leased or wait for their next delivery.
-    pub(crate) max_active: usize,
-}
-
-/// How long a message waits at least that was delivered as often as is allowed, and cannot move to a
-/// dead-letter topic.
-const LEAST_LAST_RESORT: Duration = Duration::from_secs(30);
-
-impl Rules {
-    fn is_exhausted(&self, attempts: u32) -> bool {
-        self.moves_dead_letters && attempts >= self.max_deliveries
-    }
-
-    /// How long a message waits whose delivery number `attempts` ended, if its consumer asked for
-    /// `asked`.
-    fn retry_delay(&self, attempts: u32, asked: Option<Duration>, random: u64) -> Duration {
-        let delay = asked.unwrap_or_else(|| self.retry_backoff.delay(attempts, random));
-        match attempts < self.max_deliveries {
-            true => delay,
-            false => delay.max(self.retry_backoff.cap()).max(LEAST_LAST_RESORT),
-        }
-    }
-}
-
-/// What a consumer says it holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LeaseToken {
-    pub(crate) offset: Offset,
-    pub(crate) attempt: u32,
-    /// Whether this start of the broker granted it: a restart ends all leases.
-    pub(crate) current_start: bool,
-}
-
-/// How a lease is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Terms {
-    pub(crate) until: Timestamp,
-    pub(crate) holder: Holder,
-}
-
-/// A message that was delivered as often as is allowed, or whose move to the dead-letter topic was
-/// begun before the broker started.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Exhausted {
-    pub(crate) offset: Offset,
-    pub(crate) attempts: u32,
-    /// Why its last delivery ended.
-    pub(crate) reason: Option<Box<str>>,
-    /// What the journal says of a move that was begun.
-    pub(crate) intent: Option<DeadLetterIntent>,
-}
-
-/// How a message was given back.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct NackTerms<'a> {
-    /// Asked for by the consumer; the group's backoff when `None`.
-    pub(crate) delay: Option<Duration>,
-    pub(crate) reason: Option<&'a str>,
-    pub(crate) now: Timestamp,
-    pub(crate) random: u64,
-}
-
-/// How a lease ended of which its consumer said nothing.
-#[derive(Clone, Copy, Debug)]
-struct LeaseEnd {
-    reason: &'static str,
-    at: Timestamp,
-    /// The group's backoff when `None`.
-    delay: Option<Duration>,
-    random: u64,
-}
-
-/// Totals since the broker started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Totals {
-    /// Deliveries beyond a message's first.
-    pub(crate) redelivered: u64,
-    /// Messages that moved to the dead-letter topic.
-    pub(crate) dead_lettered: u64,
-    /// Messages whose time to live was over.
-    pub(crate) expired: u64,
-    /// Unfinished records that were gone: trimmed, purged or damaged.
-    pub(crate) lost_records: u64,
-}
+use weir_types::{GroupOrdering, Offset, OffsetRange, OffsetSet, Timestamp};
 
 /// The state of one partition of a group.
 #[derive(Clone, Debug, Default)]

@@ -2,14 +2,14 @@
 
 use super::super::dead_letters::{DeadLetters, Moved};
 use super::super::partition::Exhausted;
-use super::GroupPartition;
+use super::{GroupPartition, GroupTask};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use weir_types::{Incarnation, Offset, PartitionId};
+use weir_types::{Incarnation, Offset, OffsetRange, PartitionId};
 
 /// Moves that are under way at one time; the rest waits, bounded by what may be in flight.
 const MOVES: usize = 16;
@@ -100,5 +100,37 @@ impl Moves {
     /// The next move that ended; `None` when none is under way. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<(Place, Moved)> {
         self.under_way.next().await
+    }
+}
+
+impl GroupTask {
+    /// Hands what was delivered too often to those who move it.
+    pub(super) fn start_moves(&mut self) {
+        for (index, partition) in (0..).zip(&mut self.partitions) {
+            for message in partition.state.take_exhausted() {
+                self.moves
+                    .push(PartitionId(index), partition.incarnation, message);
+            }
+        }
+        self.moves.start(&self.partitions);
+    }
+
+    /// A message has moved, or cannot.
+    pub(super) fn moved(&mut self, place: Place, moved: Moved) {
+        let now = self.clock.now();
+        let index = place.partition.0 as usize;
+        let partition = self.partitions.get_mut(index);
+        // After a seek it is another message that has this offset in hand.
+        if let Some(partition) = partition.filter(|p| p.incarnation == place.incarnation) {
+            match moved {
+                Moved::There => partition.state.moved(place.offset, now),
+                Moved::Missing => {
+                    let gone = OffsetRange::single(place.offset);
+                    partition.state.pass_over(gone, now);
+                }
+                Moved::Stopped => {}
+            }
+        }
+        self.moves.start(&self.partitions);
     }
 }

@@ -58,7 +58,8 @@ fn a_key_goes_on_with_the_next_that_is_not_finished() {
 
 #[test]
 fn the_memory_of_a_message_stays_within_its_bounds() {
-    const MANY: u64 = 100_000;
+    // A few more than a hash table holds before it doubles: its worst.
+    const MANY: u64 = 115_000;
     let mut unfinished = Unfinished::default();
     for offset in 0..MANY {
         let key = KeyHash::of(&offset.to_be_bytes());

@@ -1,6 +1,8 @@
 //! Drives a state as the group's task does, and keeps its journal.
 
 use super::super::*;
+use weir_commitlog::DeadLetterIntent;
+use weir_types::RetryBackoff;
 
 pub(super) fn at(seconds: u64) -> Timestamp {
     Timestamp(seconds * 1000)
