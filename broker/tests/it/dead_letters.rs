@@ -802,6 +802,50 @@ async fn slow_each_message_dies_once_however_often_the_broker_is_killed() {
     assert_eq!(count.len() as u64, 2 * published, "seed {seed}");
 }
 
+/// Letters that one step of a redrive looks at.
+const STEP: usize = 7;
+const KILLS: usize = 20;
+
+/// A redrive that is killed and begun anew moves every letter back; at most the step in hand twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_a_redrive_loses_no_letter_however_often_the_broker_is_killed() {
+    let seed = crate::load::seed();
+    let mut rng = Rng::with_seed(seed);
+    let setup = broker();
+    let mut running = setup.start().await;
+    let client = Http;
+    client.put(&running, "g", 1).await;
+    let mut published = 0;
+    while published < 10 * MESSAGES {
+        published += client.publish(&running, published).await;
+    }
+    client.refuse(&running, "g").await;
+    eventually("all are dead", async || {
+        (client.lag(&running, "g").await == 0).then_some(())
+    })
+    .await;
+    for _ in 0..KILLS {
+        let killing = tokio::time::sleep(Duration::from_micros(rng.u64(..30_000)));
+        tokio::select! {
+            () = client.redrive(&running, "g") => {}
+            () = killing => {}
+        }
+        running.kill_9();
+        running = setup.start().await;
+    }
+    client.redrive(&running, "g").await;
+    assert!(client.letters(&running).await.is_empty(), "seed {seed}");
+    let mut moved: BTreeMap<String, usize> = BTreeMap::new();
+    for message in client.messages(&running).await {
+        if message["headers"]["weir-redriven-for"] == "g" {
+            *moved.entry(text_of(&message["id"])).or_default() += 1;
+        }
+    }
+    assert_eq!(moved.len() as u64, published, "seed {seed}");
+    let again: usize = moved.values().map(|count| count - 1).sum();
+    assert!(again <= KILLS * STEP, "seed {seed}: {again}");
+}
+
 /// Requests to a process that may be killed under them.
 struct Http;
 
@@ -851,6 +895,26 @@ impl Http {
         let target = format!("/v1/topics/t/groups/{group}");
         let state = self.send(of, Request::new("GET", &target)).await;
         state["lag_records"].as_u64().unwrap()
+    }
+
+    /// Step by step, to the end.
+    async fn redrive(&self, to: &BrokerProcess, group: &str) {
+        let target = format!("/v1/topics/t/groups/{group}/redrive");
+        let mut from = Value::Null;
+        loop {
+            let step = json!({"limit": STEP, "from": from});
+            let redriven = self.post(to, &target, &step).await;
+            match redriven.get("next") {
+                Some(next) => from = next.clone(),
+                None => return,
+            }
+        }
+    }
+
+    async fn messages(&self, of: &BrokerProcess) -> Vec<Value> {
+        let target = "/v1/topics/t/messages?from=earliest&limit=10000&max_bytes=16777216";
+        let page = self.send(of, Request::new("GET", target)).await;
+        page["messages"].as_array().unwrap().clone()
     }
 
     async fn letters(&self, of: &BrokerProcess) -> Vec<Value> {
