@@ -58,16 +58,18 @@ pub(crate) async fn offset_at(
     Ok(tokio::task::spawn_blocking(move || reader.offset_at(time)).await??)
 }
 
+/// A single record, whatever its size.
+const ONE: ReadLimits = ReadLimits {
+    max_records: 1,
+    max_bytes: 1,
+};
+
 /// The record at `offset`; `None` if no readable one is there.
 pub(crate) async fn record_at(
     partition: &Partition,
     offset: Offset,
 ) -> Result<Option<StoredLine>, BrokerError> {
-    let one = ReadLimits {
-        max_records: 1,
-        max_bytes: 1,
-    };
-    let batch = read(partition, offset, one).await?;
+    let batch = read(partition, offset, ONE).await?;
     Ok(batch.lines.into_iter().find(|line| line.offset == offset))
 }
 
@@ -116,11 +118,7 @@ fn last_nearby(offsets: &[Offset]) -> Offset {
 
 /// When the record at `offset`, or the next one that exists, was stored.
 pub(crate) async fn timestamp_at(partition: &Partition, offset: Offset) -> Option<Timestamp> {
-    let one = ReadLimits {
-        max_records: 1,
-        max_bytes: 1,
-    };
-    let batch = read(partition, offset, one).await.ok()?;
+    let batch = read(partition, offset, ONE).await.ok()?;
     batch.lines.first().map(|line| line.timestamp)
 }
 

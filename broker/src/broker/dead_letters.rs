@@ -4,7 +4,6 @@
 //! publishes and then remembers: a crash between the two may move the letters of that step twice,
 //! never lose one.
 
-use super::groups::NO_CHANGE;
 use super::{Broker, BrokerError, FetchRequest, Fetched, FetchedLine, ReadFrom};
 use crate::group::{GroupClient, GroupClosed, REDRIVEN_FOR, Record, dead_letter_topic};
 use crate::topic::Topic;
@@ -176,10 +175,10 @@ impl Broker {
     }
 
     async fn redrive_group(&self, letters: &Arc<Topic>) -> Result<GroupClient, BrokerError> {
-        let name = GroupName::parse(REDRIVE).map_err(|e| BrokerError::internal(e.to_string()))?;
+        let name = redrive_name()?;
         let settings = GroupSettingsChange {
             ordering: Some(GroupOrdering::None),
-            ..NO_CHANGE
+            ..GroupSettingsChange::default()
         };
         self.get_or_create_group(letters, &name, GroupStart::Earliest, &settings)
             .await
@@ -211,8 +210,7 @@ impl Broker {
         let fetched = self.fetch_letters(letters, from, limit).await?;
         let next = next_page(letters, &fetched);
         let lines = fetched.read.lines;
-        let name = GroupName::parse(REDRIVE).map_err(|e| BrokerError::internal(e.to_string()))?;
-        let lines = match letters.group(&name) {
+        let lines = match letters.group(&redrive_name()?) {
             Some(memory) => unfinished(&memory, lines).await,
             None => lines,
         };
@@ -289,6 +287,10 @@ impl Letter {
             dedupe: false,
         }
     }
+}
+
+fn redrive_name() -> Result<GroupName, BrokerError> {
+    GroupName::parse(REDRIVE).map_err(|e| BrokerError::internal(e.to_string()))
 }
 
 /// Where a letter goes back to: where it came from, or, in a topic that was made anew with fewer

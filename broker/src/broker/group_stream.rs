@@ -1,12 +1,10 @@
 //! Consuming through an open stream: the broker pushes, as long as not too many messages are
 //! unfinished.
 
-use super::groups::NO_CHANGE;
 use super::{Broker, BrokerError, LeasedMessage};
 use crate::group::{Consumer, GroupClient, GroupClosed, LeaseRequest, OpenStream};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use weir_protocol::shapes::GroupStart;
 use weir_types::{GroupName, MemberName, TopicName};
 
 /// Messages that one step of a stream leases at most, and their bytes.
@@ -50,9 +48,7 @@ impl Broker {
     ) -> Result<GroupStream, BrokerError> {
         self.check_serving()?;
         let opened = self.get_or_create(topic).await?;
-        let client = self
-            .get_or_create_group(&opened, group, GroupStart::Earliest, &NO_CHANGE)
-            .await?;
+        let client = self.use_group(&opened, group).await?;
         let open = client.join(options.member.clone()).await;
         let open = open.map_err(|GroupClosed| self.closed(topic, group))??;
         Ok(GroupStream {

@@ -13,14 +13,6 @@ use weir_types::{
     TopicName,
 };
 
-/// A group that is created by using it.
-pub(super) const NO_CHANGE: GroupSettingsChange = GroupSettingsChange {
-    ordering: None,
-    max_deliveries: None,
-    retry_backoff: None,
-    expires_after: None,
-};
-
 /// How much to lease, and for how long.
 #[derive(Clone, Debug)]
 pub struct LeaseOptions {
@@ -72,9 +64,7 @@ impl Broker {
     ) -> Result<Vec<LeasedMessage>, BrokerError> {
         self.check_serving()?;
         let opened = self.get_or_create(topic).await?;
-        let client = self
-            .get_or_create_group(&opened, group, GroupStart::Earliest, &NO_CHANGE)
-            .await?;
+        let client = self.use_group(&opened, group).await?;
         let request = LeaseRequest {
             max_messages: options.max_messages,
             max_bytes: options.max_bytes,
@@ -103,9 +93,7 @@ impl Broker {
         let Some(opened) = self.shared.registry.get(topic) else {
             return Ok(None);
         };
-        let client = self
-            .get_or_create_group(&opened, group, GroupStart::Earliest, &NO_CHANGE)
-            .await?;
+        let client = self.use_group(&opened, group).await?;
         client
             .take()
             .await
@@ -255,6 +243,17 @@ impl Broker {
             group: group.clone(),
         };
         self.topic(topic)?.group(group).ok_or_else(unknown)
+    }
+
+    /// The group; one that is created by using it begins at the earliest record.
+    pub(super) async fn use_group(
+        &self,
+        topic: &std::sync::Arc<Topic>,
+        group: &GroupName,
+    ) -> Result<GroupClient, BrokerError> {
+        let settings = GroupSettingsChange::default();
+        self.get_or_create_group(topic, group, GroupStart::Earliest, &settings)
+            .await
     }
 
     pub(super) async fn get_or_create_group(

@@ -2,12 +2,11 @@
 
 use weir_commitlog::StoredLine;
 use weir_protocol::Receipt;
-use weir_types::{PartitionId, Timestamp};
+use weir_types::Timestamp;
 
 /// One message under a lease.
 #[derive(Clone, Debug)]
 pub(crate) struct Delivered {
-    pub(crate) partition: PartitionId,
     pub(crate) line: StoredLine,
     pub(crate) receipt: Receipt,
     pub(crate) lease_expires_at: Timestamp,

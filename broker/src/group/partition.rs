@@ -18,7 +18,7 @@ pub(crate) use rules::Rules;
 pub(crate) use terms::{Exhausted, LeaseToken, NackTerms, Terms, Totals};
 
 use super::unfinished::{Active, Holder, KeyHash, Phase, Unfinished};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use terms::LeaseEnd;
 use weir_commitlog::{JournalEntry, Progress, Returned};
@@ -36,7 +36,7 @@ pub(crate) struct PartitionState {
     /// Records that were not read yet and are on their way to the dead-letter topic.
     moving_ahead: BTreeMap<Offset, u32>,
     /// Records that were not read yet or are held back, and whose late ack is on its way to the disk.
-    finishing_ahead: BTreeMap<Offset, ()>,
+    finishing_ahead: BTreeSet<Offset>,
     exhausted: Vec<Exhausted>,
     /// Finished without a consumer, and not in the journal yet.
     passed: Vec<OffsetRange>,
@@ -226,7 +226,7 @@ impl PartitionState {
         let before = self.returned_ahead.remove(&offset);
         let attempts = before.as_ref().map_or(0, |before| before.attempts);
         let available_at = before.map_or(now, |before| before.available_at);
-        if self.finishing_ahead.remove(&offset).is_some() {
+        if self.finishing_ahead.remove(&offset) {
             self.unfinished.wait(offset, attempts, available_at);
             self.unfinished.settle(offset, Phase::FinishingLate);
             return None;
@@ -271,7 +271,7 @@ impl PartitionState {
             None if token.current_start => return ReceiptStatus::Unknown,
             None if self.moving_ahead.contains_key(&offset) => return ReceiptStatus::LeaseExpired,
             None => {
-                self.finishing_ahead.insert(offset, ());
+                self.finishing_ahead.insert(offset);
             }
             Some(active) => match active.phase {
                 _ if token.current_start && active.attempts < token.attempt => {
@@ -499,7 +499,9 @@ impl PartitionState {
         self.finished_ahead.insert(ahead);
         forget(&mut self.returned_ahead, range);
         forget(&mut self.moving_ahead, range);
-        forget(&mut self.finishing_ahead, range);
+        while let Some(&late) = self.finishing_ahead.range(range.start..range.end).next() {
+            self.finishing_ahead.remove(&late);
+        }
         for offset in released {
             self.begin(offset, now, None);
         }

@@ -251,7 +251,6 @@ impl GroupPartition {
         broker_start: BrokerStart,
     ) -> Delivered {
         Delivered {
-            partition: self.log.id(),
             receipt: Receipt {
                 incarnation: self.incarnation,
                 partition: self.log.id(),

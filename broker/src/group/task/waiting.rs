@@ -122,7 +122,7 @@ impl GroupTask {
 
     pub(super) fn release(&mut self, message: &Delivered) {
         let now = self.clock.now();
-        let partition = &mut self.partitions[message.partition.0 as usize];
+        let partition = &mut self.partitions[message.receipt.partition.0 as usize];
         // After a seek it is another message that has this offset in hand.
         if partition.incarnation == message.receipt.incarnation {
             partition.state.release(message.line.offset, now);
