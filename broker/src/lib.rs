@@ -10,8 +10,11 @@
 pub mod broker;
 mod committer;
 mod group;
+pub mod grpc;
 pub mod http;
 pub mod metrics;
+pub mod ownership;
+pub mod push;
 mod reads;
 mod registry;
 mod replies;

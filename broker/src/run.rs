@@ -1,16 +1,22 @@
 //! A broker's life: open, listen, serve, drain, close.
 
 use crate::broker::{Broker, Closing};
+use crate::grpc;
 use crate::http::{self, HttpState};
 use crate::metrics::Exporter;
-use crate::settings::Settings;
+use crate::settings::{self, GrpcListen, Settings};
+use ::http::{Request, Response};
 use anyhow::{Context, anyhow, bail};
+use bytes::Bytes;
+use std::convert::Infallible;
+use std::error::Error;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use warp::hyper::body::{Body, Incoming};
 use weir_commitlog::Disk;
 use weir_service::clock::Clock;
 use weir_service::descriptors;
@@ -66,6 +72,41 @@ fn needed_descriptors(settings: &Settings) -> u64 {
     (settings.http_limits.max_connections + settings.broker.max_open_files + others) as u64
 }
 
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.with_context(|| format!("cannot listen on {address}"))
+}
+
+async fn grpc_listeners(listen: &GrpcListen) -> anyhow::Result<Vec<TcpListener>> {
+    let addresses = match listen {
+        GrpcListen::Off => return Ok(Vec::new()),
+        GrpcListen::IfFree => match TcpListener::bind(settings::default_grpc()).await {
+            Ok(listener) => return Ok(vec![listener]),
+            Err(error) => {
+                let address = settings::default_grpc();
+                tracing::warn!(%address, %error, "no gRPC listener; --grpc says where else to listen, or \"off\"");
+                return Ok(Vec::new());
+            }
+        },
+        GrpcListen::On(addresses) => addresses,
+    };
+    let mut listeners = Vec::new();
+    for &address in addresses {
+        listeners.push(bind(address).await?);
+    }
+    Ok(listeners)
+}
+
+fn shown(addresses: &[SocketAddr]) -> String {
+    match addresses.is_empty() {
+        true => "off".to_owned(),
+        false => {
+            let shown: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+            shown.join(",")
+        }
+    }
+}
+
 /// A broker that serves.
 #[derive(Debug)]
 pub struct Running {
@@ -73,9 +114,11 @@ pub struct Running {
     closing: Closing,
     listeners: JoinSet<DrainOutcome>,
     upkeep: JoinSet<()>,
-    http: Option<SocketAddr>,
+    /// Where HTTP listens, with the ports that the system chose.
+    http: Vec<SocketAddr>,
+    grpc: Vec<SocketAddr>,
     stop: CancellationToken,
-    settings: Settings,
+    settings: Arc<Settings>,
 }
 
 impl Running {
@@ -95,22 +138,18 @@ impl Running {
             closing,
             listeners: JoinSet::new(),
             upkeep,
-            http: None,
+            http: Vec::new(),
+            grpc: Vec::new(),
             stop,
-            settings: settings.clone(),
+            settings: Arc::new(settings.clone()),
         };
-        if let Some(address) = settings.http {
-            running.listen_http(address, metrics).await?;
-        }
+        running.listen_http(metrics).await?;
+        running.listen_grpc().await?;
         running.greet();
         Ok(running)
     }
 
-    async fn listen_http(&mut self, address: SocketAddr, metrics: Exporter) -> anyhow::Result<()> {
-        let listener = TcpListener::bind(address)
-            .await
-            .with_context(|| format!("cannot listen on {address}"))?;
-        self.http = Some(listener.local_addr()?);
+    async fn listen_http(&mut self, metrics: Exporter) -> anyhow::Result<()> {
         let state = HttpState {
             broker: self.broker.clone(),
             body_limits: self.settings.body_limits.clone(),
@@ -118,17 +157,42 @@ impl Running {
             metrics,
         };
         let service = http::service(&Arc::new(state));
-        let limits = self.settings.http_limits.clone();
-        let connections = crate::metrics::connections();
-        let stop = self.stop.clone();
+        for address in self.settings.http.clone() {
+            let listener = bind(address).await?;
+            self.http.push(listener.local_addr()?);
+            self.serve(listener, service.clone());
+        }
+        Ok(())
+    }
+
+    async fn listen_grpc(&mut self) -> anyhow::Result<()> {
+        let service = grpc::service(&self.broker);
+        for listener in grpc_listeners(&self.settings.grpc).await? {
+            self.grpc.push(listener.local_addr()?);
+            self.serve(listener, service.clone());
+        }
+        Ok(())
+    }
+
+    fn serve<S, B>(&mut self, listener: TcpListener, service: S)
+    where
+        S: tower_service::Service<
+                Request<Incoming>,
+                Response = Response<B>,
+                Error = Infallible,
+                Future: Send,
+            > + Clone
+            + Send
+            + 'static,
+        B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
         self.listeners.spawn(weir_service::http::serve(
             listener,
             service,
-            limits,
-            connections,
-            stop,
+            self.settings.http_limits.clone(),
+            crate::metrics::connections(),
+            self.stop.clone(),
         ));
-        Ok(())
     }
 
     fn greet(&self) {
@@ -136,23 +200,37 @@ impl Running {
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             data_dir = %self.settings.broker.data_dir.display(),
-            http = self.http.map_or_else(|| "off".to_owned(), |address| address.to_string()),
+            http = shown(&self.http),
+            grpc = shown(&self.grpc),
             durability = %self.settings.broker.topic_defaults.durability,
             topics = self.broker.list_topics().len(),
             start = identity.broker_start.0,
             "weir-broker is ready"
         );
-        if self.http.is_some_and(|address| !address.ip().is_loopback()) {
+        let mut everywhere = self.http.iter().chain(&self.grpc);
+        if everywhere.any(|address| !address.ip().is_loopback()) {
             tracing::warn!(
                 "listening beyond loopback without authentication: whoever reaches the port may read and write everything"
             );
         }
     }
 
-    /// Where HTTP listens, with the port that the system chose.
+    /// Where HTTP listens first, with the port that the system chose.
     #[must_use]
     pub fn http_address(&self) -> Option<SocketAddr> {
-        self.http
+        self.http.first().copied()
+    }
+
+    /// Everywhere that HTTP listens.
+    #[must_use]
+    pub fn http_addresses(&self) -> &[SocketAddr] {
+        &self.http
+    }
+
+    /// Everywhere that gRPC listens.
+    #[must_use]
+    pub fn grpc_addresses(&self) -> &[SocketAddr] {
+        &self.grpc
     }
 
     /// The broker's core.

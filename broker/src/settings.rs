@@ -1,8 +1,12 @@
 //! What an operator may choose. One table makes the flags, the environment variables, the TOML keys
 //! and docs/settings.md.
 
+mod dialects;
+mod listeners;
 mod table;
 
+pub use listeners::GrpcListen;
+pub(crate) use listeners::default_grpc;
 pub use table::SETTINGS;
 pub use weir_service::settings::Refused;
 
@@ -26,8 +30,10 @@ const CLIENT_VARIABLE: &str = "WEIR_BROKER";
 pub struct Settings {
     /// The core's.
     pub broker: BrokerOptions,
-    /// Where HTTP listens; `None` is off.
-    pub http: Option<SocketAddr>,
+    /// Where HTTP listens; nowhere if empty. The first is the one that is shown.
+    pub http: Vec<SocketAddr>,
+    /// Where gRPC listens.
+    pub grpc: GrpcListen,
     /// What HTTP clients may take.
     pub http_limits: HttpLimits,
     /// What a request body may take; `max_bytes` is set by each route.
@@ -103,10 +109,9 @@ impl Settings {
         let file = settings::config_file(matches, env);
         let mut from = SettingsReader::load(SETTINGS, matches, env, file.as_deref());
         let broker = broker_options(&mut from);
-        let http = from
-            .read("http", settings::listen)
-            .map(settings::Listen::address);
-        let absent = (from.read("tcp", only_off), from.read("grpc", only_off));
+        let http = from.read("http", listeners::http);
+        let grpc = from.read("grpc", listeners::grpc);
+        let absent = from.read("tcp", only_off);
         let http_limits = http_limits(&mut from);
         let body_timeout = from.read("body-timeout", settings::duration);
         let in_flight = from.read(
@@ -117,15 +122,16 @@ impl Settings {
         let worker_threads = from.read("worker-threads", settings::in_range(0..=1024));
         let log_format = from.read("log-format", settings::text);
         let log_filter = from.read("log-filter", telemetry::log_filter);
-        if http == Some(None) {
+        if http.as_ref().is_some_and(Vec::is_empty) && grpc == Some(GrpcListen::Off) {
             from.refuse("no listener is left: http, tcp and grpc are all \"off\"");
         }
         from.finish_with(|| {
-            let _absent = (absent.0?, absent.1?);
+            absent?;
             let (body_timeout, grace_period) = (body_timeout?, grace_period?);
             Some(Self {
                 broker: broker?,
                 http: http?,
+                grpc: grpc?,
                 http_limits: HttpLimits {
                     drain_timeout: drain_timeout(grace_period),
                     ..http_limits?
@@ -162,7 +168,13 @@ fn broker_options(from: &mut SettingsReader) -> Option<BrokerOptions> {
     let max_open_files = from.read("max-open-files", settings::in_range(16..=1_000_000));
     let max_held_back = from.read("max-held-back", settings::in_range(1..=100_000_000));
     let max_in_flight = from.read("max-in-flight", settings::in_range(1..=100_000_000));
+    let push = dialects::push(from);
+    let ownership = dialects::ownership(from);
+    let dialect_topics = dialects::topics(from);
     Some(BrokerOptions {
+        push: push?,
+        ownership: ownership?,
+        dialect_topics: dialect_topics?,
         group_bounds: GroupBounds {
             max_held_back: max_held_back?,
             max_in_flight: max_in_flight?,
@@ -200,6 +212,7 @@ fn topic_defaults(from: &mut SettingsReader) -> Option<TopicSettings> {
         max_deliveries: Some(max_deliveries?),
         retry_backoff: Some(retry_backoff?),
         dedupe_window: Some(DurationText(dedupe_window?)),
+        expires_after: None,
     };
     match TopicSettings::default().with(&change) {
         Ok(defaults) => Some(defaults),
@@ -294,7 +307,8 @@ mod tests {
     #[test]
     fn the_defaults_are_valid() {
         let settings = read(&[], &[]).unwrap();
-        assert_eq!(settings.http, Some("127.0.0.1:5000".parse().unwrap()));
+        assert_eq!(settings.http, ["127.0.0.1:5000".parse().unwrap()]);
+        assert_eq!(settings.grpc, GrpcListen::IfFree);
         assert_eq!(settings.broker.topic_defaults, TopicSettings::default());
         assert_eq!(settings.grace_period, Duration::from_secs(20));
         command().debug_assert();
@@ -316,7 +330,53 @@ mod tests {
     #[test]
     fn a_flag_goes_before_the_environment() {
         let settings = read(&["--http", "127.0.0.1:1"], &[("WEIR_HTTP", "127.0.0.1:2")]).unwrap();
-        assert_eq!(settings.http, Some("127.0.0.1:1".parse().unwrap()));
+        assert_eq!(settings.http, ["127.0.0.1:1".parse().unwrap()]);
+    }
+
+    #[test]
+    fn the_variables_of_the_brokers_that_were_replaced_are_heard() {
+        let env = [
+            ("PORT", "8001"),
+            ("BROKER_DATA_DIR", "/data"),
+            ("BROKER_INDEX", "1"),
+            ("BROKER_COUNT", "2"),
+            ("BROKER_PEERS", "a:1,b:2"),
+            ("TOPICS", "telemetry:4"),
+            ("BACKEND_TARGETS", "127.0.0.1:7000, localhost:7001"),
+            ("BACKEND_CIRCUIT_MAX_FAILURES", "3"),
+            ("BACKEND_CIRCUIT_RESET_SECS", "10"),
+        ];
+        let settings = read(&[], &env).unwrap();
+        let broker = settings.broker;
+        assert_eq!(settings.http, ["127.0.0.1:8001".parse().unwrap()]);
+        assert_eq!(broker.data_dir, PathBuf::from("/data"));
+        assert_eq!((broker.ownership.index, broker.ownership.count), (1, 2));
+        assert_eq!(broker.ownership.peers, ["http://a:1", "http://b:2"]);
+        assert_eq!(broker.dialect_topics.partitioned.len(), 1);
+        assert_eq!(broker.push.backends, ["127.0.0.1:7000", "localhost:7001"]);
+        assert_eq!(broker.push.breaker.max_failures, 3);
+        assert_eq!(broker.push.breaker.reset, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn places_among_brokers_are_checked() {
+        let refused = read(&["--broker-index", "2", "--broker-count", "2"], &[]).unwrap_err();
+        assert!(refused.contains("allowed is at most 1"), "{refused}");
+        let refused = read(&["--broker-count", "2", "--broker-peers", "a:1"], &[]).unwrap_err();
+        assert!(refused.contains("name all brokers"), "{refused}");
+    }
+
+    #[test]
+    fn several_listeners_are_separated_by_commas() {
+        let settings = read(
+            &["--http", "127.0.0.1:1,[::1]:2,8001", "--grpc", "off"],
+            &[],
+        )
+        .unwrap();
+        assert_eq!(settings.http.len(), 3);
+        assert_eq!(settings.http[2], "127.0.0.1:8001".parse().unwrap());
+        let refused = read(&["--http", "off", "--grpc", "off"], &[]).unwrap_err();
+        assert!(refused.contains("no listener is left"), "{refused}");
     }
 
     #[test]

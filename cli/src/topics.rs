@@ -102,6 +102,9 @@ struct Settings {
     /// Do not store a message again whose id was stored this short ago; 0s stores all.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     dedupe_window: Option<DurationText>,
+    /// Delete the topic when nobody has published to it or read from it for this long.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    expires_after: Option<DurationText>,
 }
 
 fn byte_count(text: &str) -> Result<ByteCount, String> {
@@ -123,6 +126,7 @@ impl Settings {
             max_deliveries: self.max_deliveries,
             retry_backoff: self.retry_backoff.clone(),
             dedupe_window: self.dedupe_window,
+            expires_after: self.expires_after,
         }
     }
 }

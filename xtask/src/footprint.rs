@@ -95,7 +95,12 @@ const BROKER: Component = Component {
     during: During::Idle,
     arguments: |place| {
         let (data, http) = (place.data.clone().into_os_string(), place.http.to_string());
-        vec!["--data-dir".into(), data, "--http".into(), http.into()]
+        let off = ["--grpc".into(), "off".into()];
+        [
+            vec!["--data-dir".into(), data, "--http".into(), http.into()],
+            off.into(),
+        ]
+        .concat()
     },
 };
 

@@ -5,7 +5,7 @@ use super::{Broker, BrokerError, LeasedMessage};
 use crate::group::{Consumer, GroupClient, GroupClosed, LeaseRequest, OpenStream};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use weir_types::{GroupName, MemberName, TopicName};
+use weir_types::{GroupName, MemberName, PartitionId, TopicName};
 
 /// Messages that one step of a stream leases at most, and their bytes.
 const STEP_MESSAGES: usize = 256;
@@ -20,6 +20,8 @@ pub struct GroupStreamOptions {
     pub visibility_timeout: Option<Duration>,
     /// Who consumes; a name is made up when `None`.
     pub member: Option<MemberName>,
+    /// Only from this partition.
+    pub partition: Option<PartitionId>,
 }
 
 /// An open stream of a group's messages. Whatever it leased and nobody acked goes to others at once
@@ -91,6 +93,7 @@ impl GroupStream {
                 holder: self.open.holder(),
                 max_in_flight: self.options.max_in_flight,
             },
+            partition: self.options.partition,
         };
         match self.client.lease(request).await {
             Ok(leased) => {

@@ -71,6 +71,7 @@ impl Broker {
             wait: options.wait,
             visibility_timeout: options.visibility_timeout,
             consumer: options.member.map_or(Consumer::Anonymous, Consumer::Member),
+            partition: None,
         };
         let leased = client
             .lease(request)

@@ -8,6 +8,7 @@ mod error;
 mod fetch;
 mod group_stream;
 mod groups;
+mod hand_out;
 mod maintenance;
 mod open;
 mod publish;
@@ -15,12 +16,13 @@ mod request;
 mod schedules;
 mod topics;
 
-pub use crate::group::{GroupBounds, ReceiptAction};
+pub use crate::group::{GroupBounds, ReceiptAction, Redelivery};
 pub use crate::topics::CreateTopics;
 pub use error::BrokerError;
 pub use fetch::{FetchRequest, Fetched, FetchedGap, FetchedLine, Fragment, ReadFrom, StreamReader};
 pub use group_stream::{GroupStream, GroupStreamOptions};
 pub use groups::{LeaseOptions, LeasedMessage};
+pub use hand_out::HandOut;
 pub use open::{BrokerOptions, Closing};
 pub use publish::Accepted;
 

@@ -5,6 +5,8 @@ use super::{Broker, BrokerError, CreateTopics, Shared};
 use crate::committer::{self, CommitterStart, CommitterThread};
 use crate::group::GroupBounds;
 use crate::metrics;
+use crate::ownership::{DialectTopics, Ownership};
+use crate::push::PushOptions;
 use crate::registry::Registry;
 use crate::topics::NewTopics;
 use std::path::PathBuf;
@@ -39,6 +41,12 @@ pub struct BrokerOptions {
     pub max_open_files: usize,
     /// What a group may hold in memory, for each partition.
     pub group_bounds: GroupBounds,
+    /// Where to messages are pushed, and how.
+    pub push: PushOptions,
+    /// This broker's place among several.
+    pub ownership: Ownership,
+    /// Topics that the dialects create on first use.
+    pub dialect_topics: DialectTopics,
 }
 
 impl BrokerOptions {
@@ -55,6 +63,9 @@ impl BrokerOptions {
             commit_log_bytes: 32 << 20,
             max_open_files: 1024,
             group_bounds: GroupBounds::default(),
+            push: PushOptions::default(),
+            ownership: Ownership::default(),
+            dialect_topics: DialectTopics::default(),
         }
     }
 

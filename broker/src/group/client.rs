@@ -24,6 +24,8 @@ pub(crate) struct LeaseRequest {
     /// Length of the lease; the topic's when `None`.
     pub(crate) visibility_timeout: Option<Duration>,
     pub(crate) consumer: Consumer,
+    /// Only from this partition.
+    pub(crate) partition: Option<PartitionId>,
 }
 
 /// Who asks.
@@ -32,6 +34,9 @@ pub(crate) enum Consumer {
     /// Someone who did not say.
     #[default]
     Anonymous,
+    /// Someone who takes from any partition that nobody has messages of just now, whoever the
+    /// partition belongs to: with order by partition, order is kept all the same.
+    Passing,
     /// A member of the group, which joins by asking.
     Member(MemberName),
     /// An open stream, which holds so many messages at most.
@@ -43,18 +48,32 @@ pub(crate) enum Consumer {
 pub enum ReceiptAction {
     /// They are finished.
     Ack,
-    /// Deliver them again.
+    /// They are given back.
     Nack {
-        /// How long they wait; as the group's backoff says when `None`.
-        delay: Option<Duration>,
+        /// Whether and when they are delivered again.
+        redelivery: Redelivery,
         /// Why, for people.
         reason: Option<String>,
     },
+    /// They never reached a consumer: the attempt does not count, and others may have them at once.
+    Release,
     /// Keep them longer.
     Extend {
         /// From now; the topic's when `None`.
         visibility_timeout: Option<Duration>,
     },
+}
+
+/// Whether and when a message that was given back is delivered again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redelivery {
+    /// As the group's backoff says.
+    ByBackoff,
+    /// After so long.
+    After(Duration),
+    /// Never: it becomes a dead letter, however often it was delivered. A group that reads dead
+    /// letters tries it again at the backoff's cap.
+    Never,
 }
 
 /// What maintenance wants to know of a group.

@@ -14,8 +14,8 @@ mod partition;
 mod task;
 mod unfinished;
 
-pub use client::ReceiptAction;
 pub(crate) use client::{Consumer, GroupClient, GroupClosed, LeaseRequest, OpenStream};
+pub use client::{ReceiptAction, Redelivery};
 pub(crate) use dead_letters::{REDRIVEN_FOR, Record, dead_letter_topic};
 pub(crate) use delivery::Delivered;
 pub use task::GroupBounds;

@@ -17,6 +17,7 @@ mod terms;
 pub(crate) use rules::Rules;
 pub(crate) use terms::{Exhausted, LeaseToken, NackTerms, Terms, Totals};
 
+use super::client::Redelivery;
 use super::unfinished::{Active, Holder, KeyHash, Phase, Unfinished};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -52,8 +53,7 @@ impl PartitionState {
             ..Self::default()
         };
         for (offset, returned) in progress.returned {
-            if rules.is_exhausted(returned.attempts) && !progress.dead_letters.contains_key(&offset)
-            {
+            if rules.must_move(&returned) && !progress.dead_letters.contains_key(&offset) {
                 state.exhaust(returned);
             } else {
                 state.returned_ahead.insert(offset, returned);
@@ -300,11 +300,12 @@ impl PartitionState {
         if !self.holds(token) {
             return ReceiptStatus::LeaseExpired;
         }
-        let delay = rules.retry_delay(token.attempt, terms.delay, terms.random);
+        let available_at =
+            rules.available_at(terms.now, token.attempt, terms.redelivery, terms.random);
         entry.returned.push(Returned {
             offset: token.offset,
             attempts: token.attempt,
-            available_at: terms.now.plus(delay),
+            available_at,
             reason: terms.reason.map(Into::into),
         });
         self.unfinished.settle(token.offset, Phase::Returning);
@@ -318,6 +319,15 @@ impl PartitionState {
         }
         self.unfinished.extend(token.offset, until);
         ReceiptStatus::Extended
+    }
+
+    /// Takes back a message that its holder could not pass on: the attempt does not count.
+    pub(crate) fn give_up(&mut self, token: LeaseToken, now: Timestamp) -> ReceiptStatus {
+        if !self.holds(token) {
+            return ReceiptStatus::LeaseExpired;
+        }
+        self.release(token.offset, now);
+        ReceiptStatus::Nacked
     }
 
     fn holds(&self, token: LeaseToken) -> bool {
@@ -367,7 +377,7 @@ impl PartitionState {
             let end = LeaseEnd {
                 reason: "lease expired",
                 at: expires_at,
-                delay: None,
+                redelivery: Redelivery::ByBackoff,
                 random: random(),
             };
             self.end_lease(offset, end, rules, entry);
@@ -386,7 +396,7 @@ impl PartitionState {
             let end = LeaseEnd {
                 reason: "consumer disconnected",
                 at: now,
-                delay: Some(Duration::ZERO),
+                redelivery: Redelivery::After(Duration::ZERO),
                 random: 0,
             };
             self.end_lease(offset, end, rules, entry);
@@ -402,11 +412,10 @@ impl PartitionState {
     ) {
         let lease = self.unfinished.get(offset);
         let attempts = lease.map_or(1, |lease| lease.attempts);
-        let delay = rules.retry_delay(attempts, end.delay, end.random);
         let returned = Returned {
             offset,
             attempts,
-            available_at: end.at.plus(delay),
+            available_at: rules.available_at(end.at, attempts, end.redelivery, end.random),
             reason: Some(end.reason.into()),
         };
         entry.returned.push(returned.clone());
@@ -418,7 +427,7 @@ impl PartitionState {
         let Returned {
             offset, attempts, ..
         } = returned;
-        if rules.is_exhausted(attempts) {
+        if rules.must_move(&returned) {
             self.unfinished.set_moving(offset, attempts);
             self.exhausted.push(Exhausted {
                 offset,

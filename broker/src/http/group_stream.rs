@@ -40,6 +40,7 @@ async fn open(state: &State, topic: &str, group: &str, query: &str) -> Result<An
         max_in_flight: u32::try_from(max_in_flight).unwrap_or(u32::MAX),
         visibility_timeout: query.take_visibility_timeout()?,
         member: query.take("member", MemberName::parse)?,
+        partition: query.take_partition()?,
     };
     query.finish()?;
     let stream = state.broker.group_stream(&topic, &group, options).await?;

@@ -8,7 +8,7 @@ use super::request::{
     parse_json, topic_name,
 };
 use super::{Route, State, with};
-use crate::broker::{LeaseOptions, LeasedMessage, ReadFrom, ReceiptAction};
+use crate::broker::{LeaseOptions, LeasedMessage, ReadFrom, ReceiptAction, Redelivery};
 use bytes::Buf;
 use futures_util::Stream;
 use http::StatusCode;
@@ -204,7 +204,19 @@ fn extend_request(
 fn nack_request(
     body: NackRequest<ReceiptText<'_>>,
 ) -> Result<(Receipts<'_>, ReceiptAction), ApiError> {
-    let delay = checked(body.delay, "delay", Duration::ZERO)?;
+    let redelivery = match (
+        checked(body.delay, "delay", Duration::ZERO)?,
+        body.dead_letter,
+    ) {
+        (None, false) => Redelivery::ByBackoff,
+        (Some(delay), false) => Redelivery::After(delay),
+        (None, true) => Redelivery::Never,
+        (Some(_), true) => {
+            let message =
+                "delay and dead_letter exclude each other: a dead letter is not delivered again";
+            return Err(ApiError::invalid_argument(message));
+        }
+    };
     let length = body.reason.as_ref().map_or(0, String::len);
     if length > MAX_REASON_BYTES {
         let message = format!("reason has {length} bytes; at most {MAX_REASON_BYTES} are allowed");
@@ -213,7 +225,7 @@ fn nack_request(
     Ok((
         body.receipts,
         ReceiptAction::Nack {
-            delay,
+            redelivery,
             reason: body.reason,
         },
     ))

@@ -10,14 +10,16 @@ pub static SETTINGS: &[Setting] = &[
         "DIR",
         "./data",
         "Where messages are kept",
-    ),
+    )
+    .or(&["BROKER_DATA_DIR"]),
     setting(
         "http",
         "WEIR_HTTP",
         "ADDR",
         "127.0.0.1:5000",
-        "Address of the HTTP listener, or \"off\"",
-    ),
+        "Addresses of the HTTP listeners, separated by commas, or \"off\"",
+    )
+    .or(&["PORT"]),
     setting(
         "tcp",
         "WEIR_TCP",
@@ -29,8 +31,8 @@ pub static SETTINGS: &[Setting] = &[
         "grpc",
         "WEIR_GRPC",
         "ADDR",
-        "off",
-        "Address of the gRPC listener; this version has none, so only \"off\" is allowed",
+        "auto",
+        "Addresses of the gRPC listeners, separated by commas, or \"off\"; \"auto\" is 127.0.0.1:50051 unless that is taken",
     ),
     setting(
         "durability",
@@ -194,6 +196,89 @@ pub static SETTINGS: &[Setting] = &[
         "Longest time that a client may leave an answer unread",
     ),
     setting(
+        "push-allow",
+        "WEIR_PUSH_ALLOW",
+        "RANGES",
+        "",
+        "Address ranges that messages may be pushed to, such as 10.0.0.0/8,fd00::/8; empty allows anything but link-local addresses",
+    ),
+    setting_without_default(
+        "push-ca",
+        "WEIR_PUSH_CA",
+        "FILE",
+        "Certificates (PEM) of the authorities that vouch for https targets, instead of the system's",
+    ),
+    setting(
+        "breaker-failures",
+        "WEIR_BREAKER_FAILURES",
+        "N",
+        "5",
+        "Failures in a row after which a target is left alone",
+    )
+    .or(&["BACKEND_CIRCUIT_MAX_FAILURES"]),
+    setting(
+        "breaker-reset",
+        "WEIR_BREAKER_RESET",
+        "DURATION",
+        "30s",
+        "How long a target is left alone before one trial",
+    )
+    .or(&["BACKEND_CIRCUIT_RESET_SECS"]),
+    setting(
+        "backend-targets",
+        "WEIR_BACKEND_TARGETS",
+        "HOST:PORT,…",
+        "",
+        "Backends that speak message.MessageBrokerService",
+    )
+    .or(&["BACKEND_TARGETS"]),
+    setting(
+        "backend-topics",
+        "WEIR_BACKEND_TOPICS",
+        "TOPIC,…",
+        "",
+        "Topics whose messages are delivered to the backends",
+    ),
+    setting(
+        "partitioned-topics",
+        "WEIR_PARTITIONED_TOPICS",
+        "TOPIC:N,…",
+        "events:8,orders:4,default:8",
+        "Topics, and their partitions, that /produce?topic= creates on first use",
+    )
+    .or(&["TOPICS"]),
+    setting(
+        "broker-index",
+        "WEIR_BROKER_INDEX",
+        "N",
+        "0",
+        "Which of broker-count brokers this is: of /produce?topic= it has the partitions with partition % count = index",
+    )
+    .or(&["BROKER_INDEX"]),
+    setting(
+        "broker-count",
+        "WEIR_BROKER_COUNT",
+        "N",
+        "1",
+        "Brokers that share the partitions of /produce?topic=; fixed once there is data",
+    )
+    .or(&["BROKER_COUNT"]),
+    setting(
+        "broker-peers",
+        "WEIR_BROKER_PEERS",
+        "HOST:PORT,…",
+        "",
+        "All of these brokers in order of index, itself included: requests for their partitions are forwarded",
+    )
+    .or(&["BROKER_PEERS"]),
+    setting(
+        "gateway-topic",
+        "WEIR_GATEWAY_TOPIC",
+        "TOPIC:N",
+        "queue:16",
+        "Topic, and its partitions, behind /api/python/",
+    ),
+    setting(
         "grace-period",
         "WEIR_GRACE_PERIOD",
         "DURATION",
@@ -222,6 +307,18 @@ pub static SETTINGS: &[Setting] = &[
         "What is logged, such as \"info\" or \"info,weir_broker=debug\"",
     ),
 ];
+
+const fn setting_without_default(
+    name: &'static str,
+    env: &'static str,
+    value_name: &'static str,
+    help: &'static str,
+) -> Setting {
+    Setting {
+        default: None,
+        ..setting(name, env, value_name, "", help)
+    }
+}
 
 const fn setting(
     name: &'static str,

@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use weir_broker::broker::{Closing, CreateTopics, LeaseOptions, LeasedMessage, ReceiptAction};
+use weir_broker::broker::{
+    Closing, CreateTopics, LeaseOptions, LeasedMessage, ReceiptAction, Redelivery,
+};
 use weir_broker::{Broker, BrokerOptions};
 use weir_commitlog::faulty::{Call, Fault, FaultyDisk};
 use weir_protocol::shapes::{DeadLetter, GroupInfo, GroupStart};
@@ -655,7 +657,7 @@ impl Core {
         let receipts: Vec<_> = leased.iter().map(|m| m.receipt.encode()).collect();
         let receipts = receipts.iter().map(AsRef::as_ref);
         let nack = ReceiptAction::Nack {
-            delay: None,
+            redelivery: Redelivery::ByBackoff,
             reason: None,
         };
         let nacked = self.broker.settle(&self.topic, &self.group, receipts, nack);

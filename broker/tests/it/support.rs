@@ -179,6 +179,8 @@ pub(crate) fn settings_on(data_dir: &Path) -> Settings {
         dir,
         "--http",
         "127.0.0.1:0",
+        "--grpc",
+        "off",
         "--min-free-bytes",
         "0",
     ];

@@ -22,7 +22,8 @@ pub(crate) fn describe(topic: &TopicInfo) -> String {
         "topic               {}\nrecords             {}\nsize                {}\n\
          durability          {}\nretention age       {}\nretention size      {}\n\
          segment size        {}\nsegment age         {}\nvisibility timeout  {}\n\
-         max deliveries      {}\nretry backoff       {}\ndedupe window       {}\n\n{}",
+         max deliveries      {}\nretry backoff       {}\ndedupe window       {}\n\
+         expires after       {}\n\n{}",
         topic.topic,
         topic.records,
         human_bytes(topic.bytes),
@@ -35,6 +36,8 @@ pub(crate) fn describe(topic: &TopicInfo) -> String {
         s.max_deliveries,
         backoff(&s.retry_backoff),
         s.dedupe_window,
+        s.expires_after
+            .map_or_else(|| "never".to_owned(), |after| after.to_string()),
         render(&columns, &partitions),
     )
 }

@@ -43,7 +43,15 @@ impl Up {
     fn start_with(others: &[&str]) -> Self {
         let directory = TempDir::new().unwrap();
         let mut process = Command::new(WEIR)
-            .args(["up", "--http", "127.0.0.1:0", "--log-filter", "warn"])
+            .args([
+                "up",
+                "--http",
+                "127.0.0.1:0",
+                "--grpc",
+                "off",
+                "--log-filter",
+                "warn",
+            ])
             .args(["--min-free-bytes", "0"])
             .args(others)
             .current_dir(directory.path())

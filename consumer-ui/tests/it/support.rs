@@ -33,6 +33,8 @@ impl Broker {
             dir,
             "--http",
             address,
+            "--grpc",
+            "off",
             "--min-free-bytes",
             "0",
         ];

@@ -84,6 +84,28 @@ impl Client {
         let body = NackRequest {
             receipts,
             delay: delay.map(DurationText),
+            dead_letter: false,
+            reason,
+        };
+        self.settle(topic, group, "nack", &body).await
+    }
+
+    /// Makes messages dead letters at once, however often they were delivered: nobody will ever be
+    /// able to process them.
+    ///
+    /// # Errors
+    /// [`ClientError`]. Repeating it is always safe.
+    pub async fn reject(
+        &self,
+        topic: &TopicName,
+        group: &GroupName,
+        receipts: Vec<String>,
+        reason: Option<String>,
+    ) -> Result<ReceiptResults, ClientError> {
+        let body = NackRequest {
+            receipts,
+            delay: None,
+            dead_letter: true,
             reason,
         };
         self.settle(topic, group, "nack", &body).await

@@ -6,6 +6,7 @@
 //! <data-dir>/__weir/commit-<N>           the commit log (`commit_log`)
 //! <data-dir>/__weir/clean-stop.jsonl     what the last clean stop left (`clean_stop`)
 //! <data-dir>/__weir/schedule-index.redb  when each waiting message is due; derived, the broker's
+//! <data-dir>/__weir/<name>.json          what the broker must remember of itself (`document`)
 //! <data-dir>/__weir/trash/               deleted topics until their files are gone
 //! <data-dir>/<topic>/topic.json          see `topic`
 //! <data-dir>/<topic>/partition-<N>/      segments (`segment`), and groups/ with journals (`journal`)

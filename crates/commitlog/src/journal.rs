@@ -11,7 +11,7 @@
 //! | `settings` | what was chosen for the group, see `weir_types::GroupSettings`; in partition 0 |
 //! | `committed` | all offsets below are finished |
 //! | `finished` | ranges `[start, end)` of finished offsets |
-//! | `returned` | `{"offset","attempts","available_at","reason"}`: leases that ended without an ack |
+//! | `returned` | `{"offset","attempts","available_at","reason"}`: leases that ended without an ack; `available_at` is 2^64-1 for a message that a consumer refused for good |
 //! | `dead_letters` | see [`DeadLetterIntent`]: messages on their way to the dead-letter topic |
 //! | `crc` | see `checked_line` |
 //!

@@ -15,6 +15,7 @@ mod checked_line;
 mod clean_stop;
 mod commit_log;
 mod data_dir;
+mod document;
 mod error;
 #[cfg(feature = "faulty")]
 pub mod faulty;
@@ -39,6 +40,7 @@ mod written;
 
 pub use commit_log::Checkpoint;
 pub use data_dir::NodeIdentity;
+pub use document::Document;
 pub use error::StorageError;
 pub use fs::{BLOCK_BYTES, DirectoryLock, Disk, File, FileSystem, OpenMode};
 pub use journal::{DeadLetterIntent, JournalEntry, Progress, Returned, Seek};

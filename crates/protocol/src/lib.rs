@@ -10,6 +10,8 @@ mod cursor;
 mod delivery;
 mod envelope;
 mod error;
+#[cfg(feature = "grpc")]
+pub mod grpc;
 mod payload;
 mod receipt;
 mod scan;

@@ -203,9 +203,13 @@ pub struct AckRequest<R = String> {
 pub struct NackRequest<R = String> {
     /// Receipts of the messages to give back.
     pub receipts: Vec<R>,
-    /// How long they wait before their next delivery, such as `"5s"`; at once when absent.
+    /// How long they wait before their next delivery, such as `"5s"`; as the group's backoff says
+    /// when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay: Option<DurationText>,
+    /// Whether they become dead letters at once, however often they were delivered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dead_letter: bool,
     /// Why, for people; kept with the attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -11,6 +11,7 @@
 //! [`weir_protocol::ErrorBody`], also those that hyper writes by itself.
 
 mod accept;
+mod after_flush;
 mod answering;
 mod automatic_answer;
 mod body;
@@ -21,6 +22,7 @@ mod in_flight;
 mod limits;
 
 pub use accept::{DrainOutcome, serve};
+pub use after_flush::AfterFlush;
 pub use answering::{AnswerBody, ConnectionInfo};
 pub use body::{BodyError, BodyLimits, ReceivedBody, collect_body};
 pub use in_flight::{InFlight, Reservation};

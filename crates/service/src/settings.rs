@@ -37,6 +37,15 @@ pub struct Setting {
 }
 
 impl Setting {
+    /// This setting, which these variables set, too, if its own does not.
+    #[must_use]
+    pub const fn or(self, env_aliases: &'static [&'static str]) -> Self {
+        Self {
+            env_aliases,
+            ..self
+        }
+    }
+
     /// The key in a TOML file.
     #[must_use]
     pub fn toml_key(&self) -> String {
@@ -57,6 +66,7 @@ pub fn markdown_table(settings: &[Setting]) -> String {
             .collect();
         let default = setting
             .default
+            .filter(|default| !default.is_empty())
             .map_or_else(String::new, |default| format!("`{default}`"));
         table.push_str(&format!(
             "| `--{} {}` | {} | `{}` | {} | {} |\n",

@@ -43,7 +43,9 @@ pub struct BrokerProcess {
     child: Child,
     log: BrokerLog,
     output: PathBuf,
-    http: Option<SocketAddr>,
+    /// Every address, in the order of the settings; empty if nobody waited for them.
+    http: Vec<SocketAddr>,
+    grpc: Vec<SocketAddr>,
 }
 
 impl BrokerSetup {
@@ -54,7 +56,7 @@ impl BrokerSetup {
             binary: binary.into(),
             dir: Arc::new(tempfile::tempdir().expect("a temporary directory")),
             wrapper: Vec::new(),
-            flags: ["--http=127.0.0.1:0", "--log-format=json"]
+            flags: ["--http=127.0.0.1:0", "--grpc=off", "--log-format=json"]
                 .map(str::to_owned)
                 .into(),
             variables: Vec::new(),
@@ -132,7 +134,8 @@ impl BrokerSetup {
             child: child.unwrap_or_else(|e| panic!("{}: {e}", self.binary.display())),
             log: BrokerLog::at(log),
             output,
-            http: None,
+            http: Vec::new(),
+            grpc: Vec::new(),
         }
     }
 
@@ -177,14 +180,33 @@ impl BrokerSetup {
     }
 }
 
+/// As the log shows them.
+fn addresses(shown: &str) -> Vec<SocketAddr> {
+    let each = shown.split(',').filter(|address| *address != "off");
+    each.map(|address| address.parse().expect("an address"))
+        .collect()
+}
+
 impl BrokerProcess {
-    /// Where it serves HTTP.
+    /// Where it serves HTTP, first.
     ///
     /// # Panics
     /// It was launched without waiting for it.
     #[must_use]
     pub fn http_address(&self) -> SocketAddr {
-        self.http.expect("an address")
+        self.http_addresses()[0]
+    }
+
+    /// Everywhere that it serves HTTP.
+    #[must_use]
+    pub fn http_addresses(&self) -> &[SocketAddr] {
+        &self.http
+    }
+
+    /// Everywhere that it serves gRPC; nowhere unless a flag says so.
+    #[must_use]
+    pub fn grpc_addresses(&self) -> &[SocketAddr] {
+        &self.grpc
     }
 
     /// Its URL, without a slash at the end.
@@ -255,15 +277,15 @@ impl BrokerProcess {
 
     async fn learn_address(&mut self) {
         let (child, log) = (&mut self.child, &self.log);
-        let http = eventually("the broker's address in its log", async || {
+        let found = eventually("the broker's addresses in its log", async || {
             let ended = child.try_wait().expect("the child is ours");
             if let Some(line) = log.find("weir-broker is ready") {
-                return Some(line.field("http").parse());
+                return Some((addresses(line.field("http")), addresses(line.field("grpc"))));
             }
             assert!(ended.is_none(), "the broker ended instead: {ended:?}");
             None
         });
-        self.http = Some(http.await.expect("an address"));
+        (self.http, self.grpc) = found.await;
     }
 
     async fn wait_until_ready(&self) {

@@ -126,6 +126,9 @@ impl fmt::Display for FilePosition {
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
+    /// A time that does not come.
+    pub const NEVER: Self = Self(u64::MAX);
+
     /// The time `duration` later.
     #[must_use]
     pub fn plus(self, duration: std::time::Duration) -> Self {

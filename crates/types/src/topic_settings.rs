@@ -78,6 +78,10 @@ pub struct TopicSettings {
     /// stores all.
     #[serde(default = "default_dedupe_window")]
     pub dedupe_window: DurationText,
+    /// The topic is deleted when nobody has published to it or read from it for this long; `None` is
+    /// never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_after: Option<DurationText>,
 }
 
 const fn default_max_deliveries() -> u32 {
@@ -101,6 +105,7 @@ impl Default for TopicSettings {
             max_deliveries: default_max_deliveries(),
             retry_backoff: RetryBackoff::default(),
             dedupe_window: default_dedupe_window(),
+            expires_after: None,
         }
     }
 }
@@ -139,6 +144,9 @@ pub struct TopicSettingsChange {
     /// See [`TopicSettings::dedupe_window`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dedupe_window: Option<DurationText>,
+    /// See [`TopicSettings::expires_after`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_after: Option<DurationText>,
 }
 
 impl TopicSettings {
@@ -159,6 +167,7 @@ impl TopicSettings {
             max_deliveries: change.max_deliveries.unwrap_or(self.max_deliveries),
             retry_backoff: backoff.unwrap_or(&self.retry_backoff).clone(),
             dedupe_window: change.dedupe_window.unwrap_or(self.dedupe_window),
+            expires_after: change.expires_after.or(self.expires_after),
         };
         changed.check()?;
         Ok(changed)
@@ -187,7 +196,11 @@ impl TopicSettings {
             u32::to_string,
         )?;
         self.retry_backoff.check()?;
-        duration_within("dedupe_window", self.dedupe_window, &DEDUPE_WINDOW)
+        duration_within("dedupe_window", self.dedupe_window, &DEDUPE_WINDOW)?;
+        match self.expires_after {
+            Some(given) => duration_within("expires_after", given, &AGE),
+            None => Ok(()),
+        }
     }
 }
 

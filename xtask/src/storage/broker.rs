@@ -60,7 +60,14 @@ impl Home {
         let command = CommandLine::new(&self.binary)
             .arg("--data-dir")
             .arg(self.place.path().join("data"))
-            .args(["--http", &http.to_string(), "--log-filter", "warn"])
+            .args([
+                "--http",
+                &http.to_string(),
+                "--grpc",
+                "off",
+                "--log-filter",
+                "warn",
+            ])
             .args(["--grace-period", GRACE_PERIOD])
             .args(&self.flags);
         eprintln!("$ {command}");

@@ -1,7 +1,9 @@
 //! What applies to every message of a group.
 
+use super::super::client::Redelivery;
 use std::time::Duration;
-use weir_types::{GroupOrdering, RetryBackoff};
+use weir_commitlog::Returned;
+use weir_types::{GroupOrdering, RetryBackoff, Timestamp};
 
 /// What applies to every message of the group.
 #[derive(Clone, Debug)]
@@ -23,22 +25,30 @@ pub(crate) struct Rules {
 const LEAST_LAST_RESORT: Duration = Duration::from_secs(30);
 
 impl Rules {
-    pub(super) fn is_exhausted(&self, attempts: u32) -> bool {
-        self.moves_dead_letters && attempts >= self.max_deliveries
+    /// Whether a message that came back becomes a dead letter.
+    pub(super) fn must_move(&self, returned: &Returned) -> bool {
+        let for_good = returned.available_at == Timestamp::NEVER;
+        self.moves_dead_letters && (for_good || returned.attempts >= self.max_deliveries)
     }
 
-    /// How long a message waits whose delivery number `attempts` ended, if its consumer asked for
-    /// `asked`.
-    pub(super) fn retry_delay(
+    /// When a message may be delivered again whose delivery number `attempts` ended at `now`.
+    pub(super) fn available_at(
         &self,
+        now: Timestamp,
         attempts: u32,
-        asked: Option<Duration>,
+        redelivery: Redelivery,
         random: u64,
-    ) -> Duration {
-        let delay = asked.unwrap_or_else(|| self.retry_backoff.delay(attempts, random));
-        match attempts < self.max_deliveries {
+    ) -> Timestamp {
+        let last_resort = self.retry_backoff.cap().max(LEAST_LAST_RESORT);
+        let delay = match redelivery {
+            Redelivery::ByBackoff => self.retry_backoff.delay(attempts, random),
+            Redelivery::After(delay) => delay,
+            Redelivery::Never if self.moves_dead_letters => return Timestamp::NEVER,
+            Redelivery::Never => last_resort,
+        };
+        now.plus(match attempts < self.max_deliveries {
             true => delay,
-            false => delay.max(self.retry_backoff.cap()).max(LEAST_LAST_RESORT),
-        }
+            false => delay.max(last_resort),
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! What is said of messages: by consumers, and to them.
 
+use super::super::client::Redelivery;
 use super::super::unfinished::Holder;
-use std::time::Duration;
 use weir_commitlog::DeadLetterIntent;
 use weir_types::{Offset, Timestamp};
 
@@ -36,8 +36,7 @@ pub(crate) struct Exhausted {
 /// How a message was given back.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NackTerms<'a> {
-    /// Asked for by the consumer; the group's backoff when `None`.
-    pub(crate) delay: Option<Duration>,
+    pub(crate) redelivery: Redelivery,
     pub(crate) reason: Option<&'a str>,
     pub(crate) now: Timestamp,
     pub(crate) random: u64,
@@ -48,8 +47,7 @@ pub(crate) struct NackTerms<'a> {
 pub(super) struct LeaseEnd {
     pub(super) reason: &'static str,
     pub(super) at: Timestamp,
-    /// The group's backoff when `None`.
-    pub(super) delay: Option<Duration>,
+    pub(super) redelivery: Redelivery,
     pub(super) random: u64,
 }
 

@@ -247,6 +247,46 @@ fn after_the_last_delivery_a_message_has_to_move() {
 }
 
 #[test]
+fn what_is_refused_for_good_has_to_move_after_its_first_delivery() {
+    let mut rig = Rig::with(keyed("aa"), Key);
+    rig.lease(1);
+    assert_eq!(rig.reject(0, 1), ReceiptStatus::Nacked);
+    for _restart in 0..2 {
+        let exhausted = rig.state.take_exhausted();
+        assert_eq!((exhausted[0].offset, exhausted[0].attempts), (Offset(0), 1));
+        assert_eq!(exhausted[0].reason.as_deref(), Some("broken"));
+        assert!(rig.lease(9).is_empty(), "its key waits until it has moved");
+        rig.restart();
+    }
+    rig.state.take_exhausted();
+    rig.moved(0);
+    assert_eq!(rig.lease(9), [(1, 1)]);
+}
+
+#[test]
+fn who_reads_dead_letters_tries_again_at_the_cap_what_it_refused_for_good() {
+    let mut rig = Rig::with(plain(1), Unordered);
+    rig.rules.moves_dead_letters = false;
+    rig.lease(1);
+    rig.reject(0, 1);
+    assert!(rig.state.take_exhausted().is_empty());
+    assert_eq!(rig.state.next_available(), Some(at(30)));
+}
+
+#[test]
+fn what_could_not_be_passed_on_is_there_at_once_and_its_attempt_does_not_count() {
+    let mut rig = Rig::with(plain(2), Unordered);
+    rig.lease(1);
+    let given_up = rig.state.give_up(token(0, 1), rig.now);
+    assert_eq!(given_up, ReceiptStatus::Nacked);
+    assert_eq!(rig.lease(1), [(0, 1)], "as if it had never been leased");
+    rig.nack(0, 1, None);
+    assert_eq!(rig.lease(1), [(0, 2)]);
+    let late = rig.state.give_up(token(0, 1), rig.now);
+    assert_eq!(late, ReceiptStatus::LeaseExpired);
+}
+
+#[test]
 fn a_move_goes_on_after_a_restart() {
     let mut rig = Rig::with(keyed("aab"), Key);
     rig.rules.max_deliveries = 1;

@@ -24,6 +24,8 @@ const READ_AHEAD: ReadLimits = ReadLimits {
 struct Pass {
     terms: Terms,
     now: Timestamp,
+    /// Takes what is nobody's at the moment.
+    is_passing: bool,
     max_messages: usize,
     max_bytes: usize,
     reads: usize,
@@ -73,6 +75,7 @@ impl GroupTask {
                 holder,
             },
             now,
+            is_passing: matches!(request.consumer, Consumer::Passing),
             max_messages,
             max_bytes: request.max_bytes,
             reads: READS_PER_PASS,
@@ -83,6 +86,10 @@ impl GroupTask {
             let index = (self.turn + step) % self.partitions.len();
             if pass.is_full() {
                 break;
+            }
+            let log = &self.partitions[index].log;
+            if request.partition.is_some_and(|only| only != log.id()) {
+                continue;
             }
             match self.lease_from(index, &mut pass).await {
                 // What is leased must reach the consumer; the failure meets the next one.
@@ -103,7 +110,9 @@ impl GroupTask {
                     group: self.client.name().clone(),
                 })
             }
-            Consumer::Anonymous => Ok((Holder::ANONYMOUS, request.max_messages)),
+            Consumer::Anonymous | Consumer::Passing => {
+                Ok((Holder::ANONYMOUS, request.max_messages))
+            }
             Consumer::Member(name) => {
                 let name = name.clone();
                 Ok((self.hear(&name)?, request.max_messages))
@@ -124,7 +133,8 @@ impl GroupTask {
         self.pass_over_trimmed(index);
         let partition = &self.partitions[index];
         let is_taken = partition.state.is_taken(&self.rules);
-        if is_taken || !self.members.may_consume(pass.terms.holder, index) {
+        let holder = pass.terms.holder;
+        if is_taken || !(pass.is_passing || self.members.may_consume(holder, index)) {
             return Ok(());
         }
         self.lease_due(index, pass).await?;

@@ -89,15 +89,16 @@ impl GroupTask {
         let entry = entry_of(decisions, index, receipt.incarnation);
         match action {
             ReceiptAction::Ack => state.ack(token, log.reader().high_watermark(), entry),
-            ReceiptAction::Nack { delay, reason } => {
+            ReceiptAction::Nack { redelivery, reason } => {
                 let terms = NackTerms {
-                    delay: *delay,
+                    redelivery: *redelivery,
                     reason: reason.as_deref(),
                     now,
                     random: fastrand::u64(..),
                 };
                 state.nack(token, terms, &self.rules, entry)
             }
+            ReceiptAction::Release => state.give_up(token, now),
             ReceiptAction::Extend { visibility_timeout } => {
                 let default = self.topic_settings.visibility_timeout.0;
                 state.extend(token, now.plus(visibility_timeout.unwrap_or(default)))
@@ -130,6 +131,7 @@ impl GroupTask {
             wait: Duration::ZERO,
             visibility_timeout: None,
             consumer: Consumer::Anonymous,
+            partition: None,
         };
         loop {
             let message = self.lease(&one).await?.messages.pop();

@@ -45,7 +45,7 @@ impl Waiters {
         let there = self.0.iter().filter(|waiter| !waiter.reply.is_closed());
         there.filter_map(|waiter| match &waiter.request.consumer {
             Consumer::Member(name) => Some(name),
-            Consumer::Anonymous | Consumer::Stream { .. } => None,
+            Consumer::Anonymous | Consumer::Passing | Consumer::Stream { .. } => None,
         })
     }
 
@@ -104,7 +104,7 @@ impl GroupTask {
     /// Whether a consumer would take whatever there is, so that if it gets nothing, nobody does.
     fn takes_any(&self, request: &LeaseRequest) -> bool {
         let is_stream = matches!(request.consumer, Consumer::Stream { .. });
-        !is_stream && self.rules.ordering != GroupOrdering::Partition
+        !is_stream && request.partition.is_none() && self.rules.ordering != GroupOrdering::Partition
     }
 
     /// Gives the consumer its messages, or takes them back if it went away.

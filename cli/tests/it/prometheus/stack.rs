@@ -66,7 +66,14 @@ impl Stack {
             weir("weir-broker")
                 .arg("--data-dir")
                 .arg(directory.path().join("data"))
-                .args(["--min-free-bytes", "0", "--http", "127.0.0.1:0"]),
+                .args([
+                    "--min-free-bytes",
+                    "0",
+                    "--http",
+                    "127.0.0.1:0",
+                    "--grpc",
+                    "off",
+                ]),
             &log("broker"),
             "weir-broker is ready",
             "http",

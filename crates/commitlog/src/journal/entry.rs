@@ -24,7 +24,8 @@ pub struct Returned {
     pub offset: Offset,
     /// How many leases of it have ended without an ack.
     pub attempts: u32,
-    /// It is not delivered again before this time.
+    /// It is not delivered again before this time; [`Timestamp::NEVER`] if it is to become a dead
+    /// letter, however often it was delivered.
     pub available_at: Timestamp,
     /// Why the consumer gave it back, if it said.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -71,11 +71,15 @@ where
         tasks: TaskTracker::new(),
     };
     while let Some((tcp, peer, permit)) = acceptor.accept_until(&shared.stop).await {
+        let Ok(local) = tcp.local_addr() else {
+            // Gone before we looked.
+            continue;
+        };
         let open = OpenConnection::new(&connections, permit);
         let connection = shared.clone();
         shared.tasks.spawn(async move {
             let abort = connection.abort.clone();
-            let serving = Box::pin(connection.serve(tcp, ConnectionInfo { peer }));
+            let serving = Box::pin(connection.serve(tcp, ConnectionInfo { peer, local }));
             if let Some(Err(error)) = abort.run_until_cancelled(serving).await {
                 tracing::debug!(%peer, %error, "connection ended");
             }

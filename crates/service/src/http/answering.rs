@@ -18,6 +18,8 @@ use weir_protocol::{ErrorBody, ErrorCode};
 pub struct ConnectionInfo {
     /// The other end.
     pub peer: SocketAddr,
+    /// Our end: which listener it came to.
+    pub local: SocketAddr,
 }
 
 /// The service as hyper calls it: with [`ConnectionInfo`], without CONNECT, and in its turn.

@@ -15,6 +15,7 @@ pub fn flags(settings: &'static [Setting]) -> Vec<Arg> {
 fn flag(setting: &'static Setting) -> Arg {
     let default = setting
         .default
+        .filter(|default| !default.is_empty())
         .map_or_else(String::new, |default| format!(" [default: {default}]"));
     Arg::new(setting.name)
         .long(setting.name)

@@ -144,7 +144,9 @@ impl Rig {
 
     pub(super) fn nack_terms(&self, delay: Option<u64>) -> NackTerms<'static> {
         NackTerms {
-            delay: delay.map(Duration::from_secs),
+            redelivery: delay.map_or(Redelivery::ByBackoff, |seconds| {
+                Redelivery::After(Duration::from_secs(seconds))
+            }),
             reason: Some("broken"),
             now: self.now,
             random: 0,
@@ -154,6 +156,18 @@ impl Rig {
     pub(super) fn nack(&mut self, offset: u64, attempt: u32, delay: Option<u64>) -> ReceiptStatus {
         let mut entry = JournalEntry::default();
         let (token, terms) = (token(offset, attempt), self.nack_terms(delay));
+        let status = self.state.nack(token, terms, &self.rules, &mut entry);
+        self.commit(entry);
+        status
+    }
+
+    pub(super) fn reject(&mut self, offset: u64, attempt: u32) -> ReceiptStatus {
+        let mut entry = JournalEntry::default();
+        let terms = NackTerms {
+            redelivery: Redelivery::Never,
+            ..self.nack_terms(None)
+        };
+        let token = token(offset, attempt);
         let status = self.state.nack(token, terms, &self.rules, &mut entry);
         self.commit(entry);
         status
