@@ -58,6 +58,7 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let max_connections = limits.max_connections.min(Semaphore::MAX_PERMITS);
+    let port = listener.local_addr().map_or(0, |address| address.port());
     let acceptor = Acceptor {
         listener,
         permits: Arc::new(Semaphore::new(max_connections)),
@@ -71,15 +72,11 @@ where
         tasks: TaskTracker::new(),
     };
     while let Some((tcp, peer, permit)) = acceptor.accept_until(&shared.stop).await {
-        let Ok(local) = tcp.local_addr() else {
-            // Gone before we looked.
-            continue;
-        };
         let open = OpenConnection::new(&connections, permit);
         let connection = shared.clone();
         shared.tasks.spawn(async move {
             let abort = connection.abort.clone();
-            let serving = Box::pin(connection.serve(tcp, ConnectionInfo { peer, local }));
+            let serving = Box::pin(connection.serve(tcp, ConnectionInfo { peer, port }));
             if let Some(Err(error)) = abort.run_until_cancelled(serving).await {
                 tracing::debug!(%peer, %error, "connection ended");
             }

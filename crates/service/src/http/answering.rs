@@ -18,8 +18,8 @@ use weir_protocol::{ErrorBody, ErrorCode};
 pub struct ConnectionInfo {
     /// The other end.
     pub peer: SocketAddr,
-    /// Our end: which listener it came to.
-    pub local: SocketAddr,
+    /// Port of the listener that accepted it.
+    pub port: u16,
 }
 
 /// The service as hyper calls it: with [`ConnectionInfo`], without CONNECT, and in its turn.
