@@ -18,6 +18,7 @@ pub mod push;
 mod reads;
 mod registry;
 mod replies;
+mod reply_topics;
 pub mod run;
 mod schedule;
 pub mod settings;

@@ -3,12 +3,12 @@
 use crate::group::GroupClient;
 use crate::metrics::TopicMetrics;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use weir_commitlog::{PartitionKey, PartitionReader};
-use weir_types::{GroupName, Incarnation, PartitionId, TopicName, TopicSettings};
+use weir_types::{GroupName, Incarnation, PartitionId, Timestamp, TopicName, TopicSettings};
 
 /// One partition: the key to append with and the shared reader.
 #[derive(Clone, Debug)]
@@ -42,6 +42,8 @@ pub(crate) struct TopicCore {
     appended: watch::Sender<()>,
     /// Partition of the next message that has neither key nor id.
     turn: AtomicUsize,
+    /// Milliseconds since the epoch; 0 until it is first used or looked at.
+    last_used: AtomicU64,
     /// Made on first use: a topic that nobody uses costs no series.
     metrics: OnceLock<TopicMetrics>,
 }
@@ -56,6 +58,7 @@ impl TopicCore {
         let partition = |(key, reader)| Partition { key, reader };
         Self {
             metrics: OnceLock::new(),
+            last_used: AtomicU64::new(0),
             name,
             incarnation,
             settings: RwLock::new(Arc::new(settings)),
@@ -99,6 +102,24 @@ impl TopicCore {
 
     pub(crate) fn metrics(&self) -> &TopicMetrics {
         self.metrics.get_or_init(|| TopicMetrics::new(&self.name))
+    }
+
+    /// Somebody publishes to the topic or reads from it.
+    pub(crate) fn used(&self, now: Timestamp) {
+        self.last_used.store(now.0, Ordering::Relaxed);
+    }
+
+    /// When it was last used; the first to ask after a start hears `now`.
+    pub(crate) fn last_used(&self, now: Timestamp) -> Timestamp {
+        let never = self
+            .last_used
+            .compare_exchange(0, now.0, Ordering::Relaxed, Ordering::Relaxed);
+        Timestamp(never.map_or_else(|used| used, |_| now.0))
+    }
+
+    /// How many wait for records: open streams, and groups.
+    pub(crate) fn followers(&self) -> usize {
+        self.appended.receiver_count()
     }
 
     /// A receiver that changes whenever records were appended.

@@ -5,6 +5,7 @@ use crate::broker::BrokerError;
 use crate::committer::Committer;
 use crate::registry::Registry;
 use crate::replies;
+use crate::reply_topics::{self, ReplyTopics};
 use crate::topic::Topic;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,7 @@ pub(crate) struct Topics {
     registry: Arc<Registry>,
     committer: Committer,
     new: NewTopics,
+    reply_topics: ReplyTopics,
     /// Cancelled when the broker drains: nothing is created any more.
     draining: CancellationToken,
 }
@@ -51,6 +53,7 @@ impl Topics {
             registry,
             committer,
             new,
+            reply_topics: ReplyTopics::default(),
             draining,
         }
     }
@@ -65,7 +68,7 @@ impl Topics {
             Some(topic) => Ok(topic),
             None => {
                 self.check_created_on_first_use(name)?;
-                self.create(name, self.default_settings(name)).await
+                self.create(name, self.settings_on_first_use(name)).await
             }
         }
     }
@@ -76,7 +79,7 @@ impl Topics {
             Some(topic) => Ok(topic.core().partition_count()),
             None => {
                 self.check_created_on_first_use(name)?;
-                Ok(self.default_settings(name).partitions)
+                Ok(self.settings_on_first_use(name).partitions)
             }
         }
     }
@@ -115,6 +118,25 @@ impl Topics {
         match self.registry.len() + new > max_topics {
             true => Err(BrokerError::TooManyTopics { max_topics }),
             false => Ok(()),
+        }
+    }
+
+    /// A message expects its reply at that topic: if a reply creates it, it does not stay for ever.
+    pub(crate) fn expect_reply(&self, name: &TopicName) {
+        if !replies::is_place(name) && self.get(name).is_none() {
+            self.reply_topics.note(name);
+        }
+    }
+
+    fn settings_on_first_use(&self, name: &TopicName) -> TopicSettings {
+        let defaults = self.default_settings(name);
+        if !self.reply_topics.expects(name) {
+            return defaults;
+        }
+        TopicSettings {
+            partitions: 1,
+            expires_after: Some(DurationText(reply_topics::IDLE)),
+            ..defaults
         }
     }
 

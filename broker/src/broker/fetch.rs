@@ -145,6 +145,7 @@ impl Broker {
         request: &FetchRequest,
     ) -> Result<StreamReader, BrokerError> {
         let topic = self.topic(topic)?;
+        topic.core().used(self.shared.clock.now());
         let partitions = chosen_partitions(&topic, request.partition)?;
         let next = begin(&topic, &partitions, request).await?;
         Ok(StreamReader {

@@ -54,6 +54,9 @@ impl Broker {
 
     async fn maintain_topic(&self, topic: &Topic) -> Result<Trimmed, BrokerError> {
         let floors = self.look_after_groups(topic).await;
+        if self.expire_topic(topic).await? {
+            return Ok(Trimmed::default());
+        }
         self.shared
             .committer
             .maintain_topic(topic.core().name().clone(), floors)
@@ -68,6 +71,9 @@ impl Broker {
             let Ok(upkeep) = group.upkeep().await else {
                 continue;
             };
+            if upkeep.is_in_use {
+                topic.core().used(self.shared.clock.now());
+            }
             if upkeep.has_expired {
                 self.expire_group(topic, &group).await;
                 continue;
@@ -84,6 +90,31 @@ impl Broker {
             }
         }
         lowest
+    }
+
+    /// Deletes a topic that nobody has used for as long as it was to be kept; says whether it did.
+    async fn expire_topic(&self, topic: &Topic) -> Result<bool, BrokerError> {
+        let core = topic.core();
+        let Some(keep_for) = core.settings().expires_after else {
+            return Ok(false);
+        };
+        let now = self.shared.clock.now();
+        if core.followers() > topic.groups().len() {
+            core.used(now);
+        }
+        let last_used = core.last_used(now);
+        if now.since(last_used) < keep_for.0 {
+            return Ok(false);
+        }
+        let name = core.name();
+        let committer = &self.shared.committer;
+        let deleted = committer
+            .delete_topic(name.clone(), Some(last_used))
+            .await?;
+        if deleted {
+            tracing::info!(topic = %name, "deleted a topic that nobody used");
+        }
+        Ok(deleted)
     }
 
     async fn expire_group(&self, topic: &Topic, group: &GroupClient) {

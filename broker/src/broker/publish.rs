@@ -86,6 +86,7 @@ impl Parts {
         }
         let partition = partition_for(topic, &message).map_err(named)?;
         let now = self.now;
+        topic.used(now);
         let part = self.part(topic, partition);
         part.payload_bytes += message.payload.as_bytes().len();
         part.records.push(record(message, now));
@@ -136,6 +137,7 @@ impl Broker {
             return self.reply(topic, message).map(Accepted::Stored);
         }
         self.check_accepts()?;
+        self.expect_reply(&message);
         match message.deliver {
             Some(deliver) => {
                 let due = deliver.due(self.shared.clock.now())?;
@@ -190,7 +192,9 @@ impl Broker {
         let topic = topic.core();
         let partition = partition_for(topic, &message)?;
         let payload_bytes = message.payload.as_bytes().len();
-        let record = record(message, self.shared.clock.now());
+        let now = self.shared.clock.now();
+        topic.used(now);
+        let record = record(message, now);
         let id = record.id.clone();
         let operation = Operation::Append {
             partition: partition.key(),
@@ -357,6 +361,7 @@ impl Broker {
             if let Some(deliver) = message.deliver {
                 deliver.due(now).map_err(|e| named(e.into()))?;
             }
+            self.expect_reply(message);
             let is_new = as_before.is_none() && self.shared.registry.get(topic).is_none();
             if is_new && new_topics.insert(topic) {
                 self.shared
@@ -367,6 +372,12 @@ impl Broker {
             known = Some((topic, partitions));
         }
         Ok(())
+    }
+
+    fn expect_reply(&self, message: &NewMessage) {
+        if let Some(place) = &message.reply_to {
+            self.shared.topics.expect_reply(place);
+        }
     }
 
     /// Whether the topic exists or may be created, and has the partition that the message names.

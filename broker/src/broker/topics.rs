@@ -75,7 +75,10 @@ impl Broker {
     /// [`BrokerError::UnknownTopic`], or the storage engine's.
     pub async fn delete_topic(&self, name: &TopicName) -> Result<(), BrokerError> {
         self.topic(name)?;
-        self.shared.committer.delete_topic(name.clone()).await?;
+        self.shared
+            .committer
+            .delete_topic(name.clone(), None)
+            .await?;
         tracing::info!(topic = %name, "deleted a topic");
         Ok(())
     }

@@ -8,7 +8,9 @@ use crate::topic::{Topic, TopicCore};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use weir_commitlog::{GroupProgress, StorageError, TopicFiles};
-use weir_types::{GroupName, GroupSettings, Incarnation, Offset, TopicName, TopicSettings};
+use weir_types::{
+    GroupName, GroupSettings, Incarnation, Offset, Timestamp, TopicName, TopicSettings,
+};
 
 impl Thread {
     pub(super) fn administer(&mut self, request: Request) -> ControlFlow<()> {
@@ -32,8 +34,18 @@ impl Thread {
             } => {
                 let _gone = reply.send(self.alter_topic(&topic, settings));
             }
-            Request::DeleteTopic { name, reply } => {
-                let _gone = reply.send(self.delete_topic(&name));
+            Request::DeleteTopic {
+                name,
+                unused_since,
+                reply,
+            } => {
+                // What was published before is committed by now, and its topic was used then.
+                let used = unused_since.is_some_and(|since| self.was_used(&name, since));
+                let deleted = match used {
+                    true => Ok(false),
+                    false => self.delete_topic(&name).map(|()| true),
+                };
+                let _gone = reply.send(deleted);
             }
             Request::PurgeTopic { name, reply } => {
                 let _gone = reply.send(self.start.store.purge_topic(&name).map_err(Into::into));
@@ -108,6 +120,11 @@ impl Thread {
             .alter_topic(topic.core().name(), settings.clone())?;
         topic.core().set_settings(settings);
         Ok(())
+    }
+
+    fn was_used(&self, name: &TopicName, since: Timestamp) -> bool {
+        let topic = self.start.registry.get(name);
+        topic.is_some_and(|topic| topic.core().last_used(since) > since)
     }
 
     fn delete_topic(&mut self, name: &TopicName) -> Result<(), BrokerError> {

@@ -7,7 +7,9 @@ use crate::topic::{Topic, TopicCore};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use weir_commitlog::{Appended, Operation, Outcome, Trimmed};
-use weir_types::{GroupName, GroupSettings, Incarnation, Offset, TopicName, TopicSettings};
+use weir_types::{
+    GroupName, GroupSettings, Incarnation, Offset, Timestamp, TopicName, TopicSettings,
+};
 
 /// Resolves when what was submitted is durable, or was not stored.
 #[derive(Debug)]
@@ -85,8 +87,18 @@ impl Committer {
         .await
     }
 
-    pub(crate) async fn delete_topic(&self, name: TopicName) -> Result<(), BrokerError> {
-        self.ask(|reply| Request::DeleteTopic { name, reply }).await
+    /// Returns whether it was deleted: one that was used after `unused_since` stays.
+    pub(crate) async fn delete_topic(
+        &self,
+        name: TopicName,
+        unused_since: Option<Timestamp>,
+    ) -> Result<bool, BrokerError> {
+        self.ask(|reply| Request::DeleteTopic {
+            name,
+            unused_since,
+            reply,
+        })
+        .await
     }
 
     pub(crate) async fn purge_topic(&self, name: TopicName) -> Result<u64, BrokerError> {

@@ -6,7 +6,9 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use weir_commitlog::{Checkpoint, Operation, Outcome, StorageError, Trimmed};
-use weir_types::{GroupName, GroupSettings, Incarnation, Offset, TopicName, TopicSettings};
+use weir_types::{
+    GroupName, GroupSettings, Incarnation, Offset, Timestamp, TopicName, TopicSettings,
+};
 
 /// The closed list of what the committer does.
 pub(super) enum Request {
@@ -26,7 +28,9 @@ pub(super) enum Request {
     },
     DeleteTopic {
         name: TopicName,
-        reply: oneshot::Sender<Result<(), BrokerError>>,
+        /// Only if nobody has used it since then.
+        unused_since: Option<Timestamp>,
+        reply: oneshot::Sender<Result<bool, BrokerError>>,
     },
     PurgeTopic {
         name: TopicName,

@@ -81,6 +81,8 @@ pub enum Redelivery {
 pub(crate) struct Upkeep {
     /// The committed offset of each partition: retention by age stops there.
     pub(crate) floors: Vec<Offset>,
+    /// Whether somebody has messages of it, or waits for some.
+    pub(crate) is_in_use: bool,
     /// Whether nobody has used the group for as long as it was to be kept.
     pub(crate) has_expired: bool,
 }

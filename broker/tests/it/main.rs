@@ -39,6 +39,7 @@ mod status;
 mod storage_costs;
 mod support;
 mod synced_first;
+mod topic_expiry;
 mod topics;
 
 /// A broker to start, on a data directory of its own.

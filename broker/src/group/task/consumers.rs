@@ -17,6 +17,7 @@ impl GroupTask {
     /// Somebody uses the group: it is not idle.
     pub(super) fn used(&mut self) {
         self.last_used = self.clock.now();
+        self.topic.used(self.last_used);
         self.rest_at = Some(Instant::now() + REST_AFTER);
     }
 
@@ -26,6 +27,7 @@ impl GroupTask {
         let floors = self.partitions.iter().map(|p| p.state.committed_offset());
         Upkeep {
             floors: floors.collect(),
+            is_in_use: self.is_in_use(),
             has_expired: !self.is_in_use() && keep_for.is_some_and(|most| idle >= most.0),
         }
     }
