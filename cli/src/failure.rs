@@ -111,12 +111,15 @@ const fn status_of_code(code: ErrorCode) -> Status {
         | ErrorCode::UnknownPartition
         | ErrorCode::UnknownGroup
         | ErrorCode::UnknownDeadLetter
-        | ErrorCode::UnknownSchedule => Status::NotFound,
+        | ErrorCode::UnknownSchedule
+        | ErrorCode::UnknownQueue
+        | ErrorCode::UnknownWorker => Status::NotFound,
         ErrorCode::Internal => Status::Failed,
         ErrorCode::Overloaded
         | ErrorCode::Draining
         | ErrorCode::Storage
         | ErrorCode::StorageFull
+        | ErrorCode::Unavailable
         | ErrorCode::RequestTimeout => Status::TryAgain,
         _ => Status::Invalid,
     }

@@ -87,6 +87,7 @@ impl ClientError {
                     | ErrorCode::Draining
                     | ErrorCode::Storage
                     | ErrorCode::StorageFull
+                    | ErrorCode::Unavailable
                     | ErrorCode::RequestTimeout
             ),
             Self::Unreachable { .. } | Self::Interrupted { .. } | Self::TimedOut { .. } => true,

@@ -33,6 +33,7 @@ mod stream;
 mod topics;
 mod transport;
 mod verbatim;
+mod workers;
 
 pub use backoff::Backoff;
 pub use client::{Client, ClientOptions};

@@ -53,6 +53,10 @@ error_codes! {
     UnknownDeadLetter = "unknown_dead_letter", 404;
     /// There is no such scheduled message, or it was delivered or cancelled.
     UnknownSchedule = "unknown_schedule", 404;
+    /// There is no such queue of tasks.
+    UnknownQueue = "unknown_queue", 404;
+    /// There is no such worker, or it was removed.
+    UnknownWorker = "unknown_worker", 404;
     /// The route exists, but not with this method.
     MethodNotAllowed = "method_not_allowed", 405;
     /// The client took too long to send its request.
@@ -75,9 +79,11 @@ error_codes! {
     Draining = "draining", 503;
     /// The disk failed. What was not acknowledged is not stored.
     Storage = "storage", 503;
+    /// Nobody behind the broker takes the message now: retry later.
+    Unavailable = "unavailable", 503;
     /// The request was published, but no reply came in time.
     Timeout = "timeout", 504;
-    /// The disk is full, or the number of topics is reached.
+    /// The disk is full, or the number of topics or of workers is reached.
     StorageFull = "storage_full", 507;
 }
 

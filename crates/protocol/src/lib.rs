@@ -17,6 +17,7 @@ mod receipt;
 mod scan;
 mod schedules;
 pub mod shapes;
+mod workers;
 
 pub use batch::{FromLine, InvalidBatch, MultiTopicLine, NewMessage, parse_batch};
 pub use cursor::{Cursor, InvalidCursor};
