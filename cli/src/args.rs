@@ -1,5 +1,5 @@
 use crate::output::Output;
-use crate::{bench, consume, dead_letters, groups, produce, schedule, tail, topics, up};
+use crate::{bench, consume, dead_letters, groups, produce, schedule, tail, topics, up, workers};
 use clap::{Parser, Subcommand, ValueEnum};
 use weir_client::{Client, ClientOptions};
 use weir_protocol::shapes::GroupStart;
@@ -37,6 +37,7 @@ pub(crate) enum Command {
     Groups(groups::Groups),
     DeadLetters(dead_letters::DeadLetters),
     Schedule(schedule::Schedule),
+    Workers(workers::Workers),
     Bench(bench::Bench),
 }
 

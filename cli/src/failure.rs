@@ -22,7 +22,7 @@ Exit status:
   0  done
   1  failed
   2  wrong usage
-  3  topic, partition, group, dead letter or schedule not found
+  3  topic, partition, group, dead letter, schedule, queue or worker not found
   4  refused as invalid; nothing was changed
   5  the broker is unreachable or did not answer in time
   6  the broker is overloaded, draining or has a storage problem: try again

@@ -18,6 +18,7 @@ mod table;
 mod tail;
 mod topics;
 mod up;
+mod workers;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -77,6 +78,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Groups(groups) => groups::run(broker, output, groups).await,
         Command::DeadLetters(letters) => dead_letters::run(broker, output, letters).await,
         Command::Schedule(schedule) => schedule::run(broker, output, schedule).await,
+        Command::Workers(workers) => workers::run(broker, output, workers).await,
         Command::Bench(bench) => bench::run(broker, output, bench).await,
     }
 }

@@ -13,7 +13,7 @@ With `--output json` it prints JSON, and errors as the broker's error object on 
 This page is made from `--help`: `UPDATE_DOCS=1 cargo test -p weir-cli --test it help`.
 ";
 
-const COMMANDS: [&str; 34] = [
+const COMMANDS: [&str; 41] = [
     "",
     "up",
     "produce",
@@ -41,6 +41,13 @@ const COMMANDS: [&str; 34] = [
     "schedule show",
     "schedule move",
     "schedule cancel",
+    "workers",
+    "workers list",
+    "workers show",
+    "workers add",
+    "workers remove",
+    "workers pause",
+    "workers resume",
     "bench",
     "bench publish",
     "bench publish-batch",
