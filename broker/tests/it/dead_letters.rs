@@ -140,6 +140,32 @@ async fn a_dead_letter_says_where_it_came_from_and_is_as_it_was() {
 }
 
 #[tokio::test]
+async fn what_is_refused_for_good_dies_after_one_delivery_also_over_a_restart() {
+    let broker = TestBroker::start().await;
+    group(&broker, 100).await;
+    let published = broker.publish_lines("t", &lines(0..2)).await;
+    published.expect(201);
+    let leased = broker.lease("t", "g", "max=2").await;
+    let body = json!({
+        "receipts": [leased[0]["receipt"]], "dead_letter": true, "reason": "no such order",
+    });
+    assert_eq!(broker.settle("t", "g", "nack", body).await, ["nacked"]);
+    let body = json!({"receipts": [leased[1]["receipt"]], "dead_letter": true, "delay": "5s"});
+    let refused = broker.post("/v1/topics/t/groups/g/nack", body.to_string());
+    let part = "delay and dead_letter exclude each other";
+    refused.await.refused(400, "invalid_argument", part);
+    let broker = broker.restart().await;
+    let there = |state: &Value| state["lag_records"] == 1;
+    broker.group_is(("t", "g"), "the move", there).await;
+    let letter = &broker.dead_letters("t", "").await[0];
+    assert_eq!(letter["attempts"], 1);
+    assert_eq!(letter["reason"], "no such order");
+    assert_eq!(letter["payload"], leased[0]["payload"]);
+    let again = broker.lease("t", "g", "max=2&wait=5s").await;
+    assert_eq!(again.len(), 1, "the other one goes on");
+}
+
+#[tokio::test]
 async fn leases_that_expire_are_deliveries_too() {
     let broker = TestBroker::start().await;
     group(&broker, 2).await;
