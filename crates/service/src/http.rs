@@ -12,17 +12,20 @@
 
 mod accept;
 mod after_flush;
+mod answer_data;
 mod answering;
 mod automatic_answer;
 mod body;
 mod connection;
 mod connection_io;
 mod first_bytes;
+mod flush_watch;
 mod in_flight;
 mod limits;
 
 pub use accept::{DrainOutcome, serve};
 pub use after_flush::AfterFlush;
+pub use answer_data::AnswerData;
 pub use answering::{AnswerBody, ConnectionInfo};
 pub use body::{BodyError, BodyLimits, ReceivedBody, collect_body};
 pub use in_flight::{InFlight, Reservation};

@@ -1,8 +1,10 @@
 use super::HttpLimits;
+use super::after_flush::WrittenAnswers;
 use super::answering::{ConnectionInfo, answering};
 use super::automatic_answer::{self, Turn};
 use super::connection_io::ConnectionIo;
 use super::first_bytes::{Protocol, tell_protocol};
+use super::flush_watch::FlushWatch;
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 use http_body::Body;
@@ -73,9 +75,16 @@ where
     where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let turn = Turn::default();
-        let io = ConnectionIo::new(io, read, self.limits.write_timeout, Some(turn.clone()));
-        let service = answering(self.service.clone(), info, Some(turn.clone()));
+        let (turn, written) = (Turn::default(), WrittenAnswers::default());
+        let own_turn = Some(turn.clone());
+        let io = ConnectionIo::new(
+            io,
+            read,
+            self.limits.write_timeout,
+            own_turn.clone(),
+            written.clone(),
+        );
+        let service = answering(self.service.clone(), info, own_turn, written);
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.header_read_timeout)
@@ -97,8 +106,8 @@ where
                 }
             }
         };
-        let parts = connection.into_parts();
-        let io = parts.io.into_inner();
+        let http1::Parts { io, read_buf, .. } = connection.into_parts();
+        let io = io.into_inner().into_inner();
         match result {
             Ok(()) => linger(io, &self.stop).await,
             Err(error) if error.is_parse() => {
@@ -106,7 +115,7 @@ where
                 return Err(error.into());
             }
             // hyper is silent here. Between requests that is right; within one, say why.
-            Err(error) if error.is_timeout() && !parts.read_buf.is_empty() => {
+            Err(error) if error.is_timeout() && !read_buf.is_empty() => {
                 return answer_timeout(io, &self.stop).await;
             }
             Err(error) if error.is_timeout() => {}
@@ -119,20 +128,22 @@ where
     where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let io = ConnectionIo::new(io, read, self.limits.write_timeout, None);
-        let service = answering(self.service.clone(), info, None);
+        let written = WrittenAnswers::default();
+        let io = ConnectionIo::new(io, read, self.limits.write_timeout, None, written.clone());
+        let service = answering(self.service.clone(), info, None, written.clone());
         let executor = OwnedTasks {
             tasks: self.tasks.clone(),
             abort: self.abort.clone(),
         };
         let header_bytes = u32::try_from(self.limits.header_bytes()).unwrap_or(u32::MAX);
-        let mut connection = http2::Builder::new(executor)
+        let connection = http2::Builder::new(executor)
             .timer(TokioTimer::new())
             .max_concurrent_streams(self.limits.max_h2_streams)
             .max_header_list_size(header_bytes)
             .keep_alive_interval(Some(Duration::from_secs(30)))
             .keep_alive_timeout(Duration::from_secs(20))
             .serve_connection(TokioIo::new(io), service);
+        let mut connection = FlushWatch::new(connection, written);
         let ended = tokio::select! {
             result = &mut connection => Some(result),
             () = self.stop.cancelled() => None,
@@ -140,7 +151,7 @@ where
         match ended {
             Some(result) => result?,
             None => {
-                Pin::new(&mut connection).graceful_shutdown();
+                connection.stopping().graceful_shutdown();
                 connection.await?;
             }
         }

@@ -1,3 +1,4 @@
+use super::after_flush::{AfterFlush, WrittenAnswers};
 use super::automatic_answer::{Turn, with_error_body};
 use bytes::{Buf, Bytes};
 use std::io::{self, IoSlice};
@@ -8,7 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 /// A connection's bytes under our rules: replays the bytes that were read to tell the protocol,
-/// fails a write that makes no progress for `write_timeout`, and replaces hyper's own answers.
+/// fails a write that makes no progress for `write_timeout`, replaces hyper's own answers, and knows
+/// when all that was written is flushed.
 #[derive(Debug)]
 pub(super) struct ConnectionIo<I> {
     inner: I,
@@ -17,6 +19,7 @@ pub(super) struct ConnectionIo<I> {
     /// `None` on HTTP/2, where hyper's answers are frames.
     turn: Option<Turn>,
     replacement: Option<Bytes>,
+    written: WrittenAnswers,
 }
 
 impl<I> ConnectionIo<I> {
@@ -25,6 +28,7 @@ impl<I> ConnectionIo<I> {
         first_bytes: Bytes,
         write_timeout: Duration,
         turn: Option<Turn>,
+        written: WrittenAnswers,
     ) -> Self {
         Self {
             inner,
@@ -35,7 +39,13 @@ impl<I> ConnectionIo<I> {
             },
             turn,
             replacement: None,
+            written,
         }
+    }
+
+    /// The bare connection. Answers that wait for a flush learn that there will be none.
+    pub(super) fn into_inner(self) -> I {
+        self.inner
     }
 
     /// The answer to write instead of `buf`, if `buf` holds one of hyper's own.
@@ -76,7 +86,12 @@ impl<I: AsyncRead + Unpin> AsyncRead for ConnectionIo<I> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.first_bytes.is_empty() {
-            return Pin::new(&mut self.inner).poll_read(cx, buf);
+            let filled = buf.filled().len();
+            ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+            if buf.filled().len() == filled {
+                self.written.set_peer_has_closed();
+            }
+            return Poll::Ready(Ok(()));
         }
         let length = self.first_bytes.len().min(buf.remaining());
         buf.put_slice(&self.first_bytes.split_to(length));
@@ -91,6 +106,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for ConnectionIo<I> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
+        this.written.set_io_has_unflushed(true);
         let replacement = this.replacement.take();
         let written = match replacement.or_else(|| this.replacement_for(buf)) {
             Some(replacement) => this.poll_write_replacement(cx, replacement, buf.len()),
@@ -109,6 +125,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for ConnectionIo<I> {
             return self.poll_write(cx, first.map_or(&[], |buf| buf));
         }
         let this = &mut *self;
+        this.written.set_io_has_unflushed(true);
         let written = Pin::new(&mut this.inner).poll_write_vectored(cx, bufs);
         this.stall.watch(cx, written)
     }
@@ -119,10 +136,13 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for ConnectionIo<I> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        this.written.set_io_has_unflushed(true);
         let flushed = Pin::new(&mut this.inner).poll_flush(cx);
         ready!(this.stall.watch(cx, flushed))?;
+        this.written.set_io_has_unflushed(false);
         if let Some(turn) = &this.turn {
             turn.flushed();
+            this.written.take().iter().for_each(AfterFlush::flushed);
         }
         Poll::Ready(Ok(()))
     }

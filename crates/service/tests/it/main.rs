@@ -7,6 +7,7 @@
     reason = "tests state their expectations bluntly"
 )]
 
+mod after_flush;
 mod answers;
 mod bodies;
 mod drain;

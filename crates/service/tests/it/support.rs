@@ -1,8 +1,10 @@
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,7 +22,8 @@ use weir_service::http::{DrainOutcome, HttpLimits, serve};
 /// No test waits longer for what must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-pub(crate) type Answer = Response<Full<Bytes>>;
+pub(crate) type AnyBody = UnsyncBoxBody<Bytes, io::Error>;
+pub(crate) type Answer = Response<AnyBody>;
 
 /// A service from a function.
 #[derive(Clone)]
@@ -46,7 +49,8 @@ where
 }
 
 pub(crate) fn text(answer: impl Into<Bytes>) -> Answer {
-    Response::new(Full::new(answer.into()))
+    let body = Full::new(answer.into()).map_err(|never| match never {});
+    Response::new(body.boxed_unsync())
 }
 
 /// A running accept loop.
