@@ -11,6 +11,7 @@ mod groups;
 mod hand_out;
 mod maintenance;
 mod open;
+mod plain_queue;
 mod publish;
 mod request;
 mod schedules;
@@ -24,6 +25,7 @@ pub use group_stream::{GroupStream, GroupStreamOptions};
 pub use groups::{LeaseOptions, LeasedMessage};
 pub use hand_out::HandOut;
 pub use open::{BrokerOptions, Closing};
+pub use plain_queue::PlainMessage;
 pub use publish::Accepted;
 
 use crate::committer::Committer;
