@@ -36,6 +36,11 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
         "a client that shares no code with ours",
     ),
     tool(
+        "pip3",
+        "python3-pip",
+        "ordinary gRPC and HTTP clients, into target/tools",
+    ),
+    tool(
         "strace",
         "strace",
         "the order of syncs and answers as the kernel sees it",

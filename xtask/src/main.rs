@@ -8,6 +8,7 @@ mod debian;
 mod dependencies;
 mod footprint;
 mod process;
+mod python;
 mod quick;
 mod steps;
 mod storage;
@@ -43,6 +44,7 @@ enum Task {
     Footprint(footprint::Footprint),
     Storage(storage::Storage),
     Web(web::Web),
+    Python(python::Python),
 }
 
 fn main() -> ExitCode {
@@ -67,5 +69,6 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Footprint(footprint) => footprint.run(&workspace),
         Task::Storage(storage) => storage.run(&workspace),
         Task::Web(web) => web.run(&workspace),
+        Task::Python(python) => python.run(&workspace),
     }
 }

@@ -4,7 +4,7 @@ use crate::command_line::CommandLine;
 use crate::steps::{Outcome, Steps};
 use crate::web::{self, REQUIRE_ASSETS};
 use crate::workspace::Workspace;
-use crate::{debian, dependencies, tidy};
+use crate::{debian, dependencies, python, tidy};
 use clap::Args;
 
 /// Runs everything CI runs; `.ci/run` is this command.
@@ -12,6 +12,7 @@ use clap::Args;
 /// In this order, stopping at the first failure with the command that repeats it:
 ///
 ///   packages    Debian packages the tests need; installed where we may, else the command is shown
+///   python      Python packages the tests need, into target/tools/python
 ///   web         the dashboard's page: built, and its own tests
 ///   fmt         cargo fmt --check
 ///   clippy      no warnings, all targets
@@ -42,6 +43,7 @@ impl Test {
         let mut steps = Steps::default();
 
         steps.step("packages", || debian::ensure(debian::FOR_TESTS))?;
+        steps.step("python", || python::install(workspace))?;
         steps.step("web", || web::build(workspace).and_then(|_| web::test()))?;
         steps.step("fmt", || cargo("cargo fmt --all --check"))?;
         steps.step("clippy", || {

@@ -29,6 +29,7 @@ mod members;
 mod metrics;
 mod minimq;
 mod parallel_curl;
+mod python;
 mod request_reply;
 mod schedule_crashes;
 mod schedules;
