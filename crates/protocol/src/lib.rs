@@ -18,6 +18,7 @@ mod scan;
 mod schedules;
 pub mod shapes;
 mod workers;
+mod task;
 
 pub use batch::{FromLine, InvalidBatch, MultiTopicLine, NewMessage, parse_batch};
 pub use cursor::{Cursor, InvalidCursor};
@@ -27,6 +28,7 @@ pub use error::{ErrorBody, ErrorCode, ErrorDetail};
 pub use payload::{InvalidPayload, Payload, check_json, is_object};
 pub use receipt::{InvalidReceipt, Receipt};
 pub use schedules::{InvalidScheduleCursor, ScheduleCursor};
+pub use task::{BASE64_ENCODING, ENCODING_HEADER, task_bytes, task_payload};
 
 /// Media type of newline-delimited JSON: a batch when published, stored lines when fetched.
 pub const NDJSON: &str = "application/x-ndjson";
