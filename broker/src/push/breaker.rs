@@ -272,3 +272,6 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
