@@ -134,8 +134,12 @@ impl TopicCore {
 
     /// The next partition in turn.
     pub(crate) fn next_partition(&self) -> &Partition {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        &self.partitions[turn % self.partitions.len()]
+        &self.partitions[self.next_turn() % self.partitions.len()]
+    }
+
+    /// Counts the messages that go wherever it is their turn.
+    pub(crate) fn next_turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
     }
 }
 

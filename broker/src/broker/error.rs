@@ -165,6 +165,19 @@ pub enum BrokerError {
     /// Settings outside their range.
     #[error(transparent)]
     InvalidSettings(#[from] InvalidSettings),
+    /// The data directory belongs to another place among several brokers.
+    #[error(
+        "this data directory is that of broker-index {} of broker-count {}, but the settings say {} \
+         of {}: messages in partitions of another broker would be stranded; go back to those \
+         settings, use another data directory, or delete all topics under the old settings first",
+        kept.0, kept.1, given.0, given.1
+    )]
+    OwnershipChanged {
+        /// Index and count it has.
+        kept: (u32, u32),
+        /// Index and count of the settings.
+        given: (u32, u32),
+    },
     /// No more topics may be created.
     #[error("there are {max_topics} topics, as many as max-topics allows")]
     TooManyTopics {
@@ -214,6 +227,7 @@ impl BrokerError {
             Self::PartitionsFixed { .. }
             | Self::RequestRepeated { .. }
             | Self::OrderingFixed { .. }
+            | Self::OwnershipChanged { .. }
             | Self::RedriveRuns { .. } => ErrorCode::Conflict,
             Self::MemberNeeded { .. } | Self::BeyondEnd { .. } => ErrorCode::InvalidArgument,
             Self::UnknownDeadLetter { .. } => ErrorCode::UnknownDeadLetter,

@@ -12,6 +12,7 @@ mod hand_out;
 mod maintenance;
 mod open;
 mod plain_queue;
+mod ownership;
 mod publish;
 mod request;
 mod schedules;
@@ -26,6 +27,7 @@ pub use groups::{LeaseOptions, LeasedMessage};
 pub use hand_out::HandOut;
 pub use open::{BrokerOptions, Closing};
 pub use plain_queue::PlainMessage;
+pub use ownership::{NoPartition, PartitionOwner};
 pub use publish::Accepted;
 
 use crate::committer::Committer;

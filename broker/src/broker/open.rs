@@ -90,7 +90,8 @@ impl Broker {
     /// Opens the data directory and starts the core's tasks on the current runtime.
     ///
     /// # Errors
-    /// The storage engine's: locked, too new, damaged, or refused by the file system.
+    /// The storage engine's: locked, too new, damaged, or refused by the file system; or
+    /// [`BrokerError::OwnershipChanged`].
     pub fn open(
         options: BrokerOptions,
         fs: Arc<dyn FileSystem>,
@@ -110,6 +111,11 @@ impl Broker {
         } = Store::open(fs.clone(), &options.data_dir, new)?;
         let first_start = store.identity().broker_start == BrokerStart(1);
         report(&findings, after_clean_stop || first_start);
+        let has_topics = topics.iter().any(|topic| !topic.name.is_internal());
+        if let Err(error) = super::ownership::keep(&fs, &options, has_topics) {
+            // Whoever repairs the settings need not wait for a recovery.
+            return store.close().map_err(Into::into).and(Err(error));
+        }
         let (registry, tasks) = (Arc::new(Registry::default()), TaskTracker::new());
         let draining = CancellationToken::new();
         let (stop, identity) = (CancellationToken::new(), store.identity());
