@@ -22,6 +22,7 @@ const PUBLISHED: &str = "weir_broker_published_messages_total";
 const PUBLISHED_BYTES: &str = "weir_broker_published_bytes_total";
 const DUPLICATES: &str = "weir_broker_duplicate_messages_total";
 const FORGOTTEN_IDS: &str = "weir_broker_forgotten_ids_total";
+const FORGOTTEN_LEASES: &str = "weir_broker_forgotten_leases_total";
 const DELIVERED: &str = "weir_broker_delivered_messages_total";
 const ACKED: &str = "weir_broker_acked_messages_total";
 const FETCHED: &str = "weir_broker_fetched_messages_total";
@@ -60,6 +61,10 @@ fn describe() {
     describe_counter!(
         FORGOTTEN_IDS,
         "Ids that were forgotten before the dedupe window was over: a partition had too many."
+    );
+    describe_counter!(
+        FORGOTTEN_LEASES,
+        "Deliveries to consumers that ack by id that were forgotten before the ack: too many were open."
     );
     describe_counter!(
         PUBLISHED_BYTES,
@@ -118,6 +123,7 @@ fn describe() {
     );
     // Alerts need the series before the first damage.
     counter!(DAMAGED).increment(0);
+    counter!(FORGOTTEN_LEASES).increment(0);
     gauge!(SCHEDULED).set(0.0);
     counter!(SCHEDULES_FIRED).increment(0);
     counter!(SCHEDULE_FAILURES).increment(0);
@@ -154,6 +160,11 @@ pub(crate) fn schedules_fired(messages: usize) {
 /// Attempts to deliver that failed.
 pub(crate) fn schedule_failures(attempts: usize) {
     counter!(SCHEDULE_FAILURES).increment(attempts as u64);
+}
+
+/// A lease was forgotten before it was acked by id.
+pub(crate) fn forgotten_lease() {
+    counter!(FORGOTTEN_LEASES).increment(1);
 }
 
 /// Something that opening the data directory found out of order.

@@ -22,6 +22,18 @@ pub struct GroupStreamOptions {
     pub member: Option<MemberName>,
     /// Only from this partition.
     pub partition: Option<PartitionId>,
+    /// What the consumer says when it is done with a message.
+    pub acked_by: AckedBy,
+}
+
+/// What a consumer names in its acks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AckedBy {
+    /// The receipt of a lease.
+    #[default]
+    Receipt,
+    /// The message's id: the broker remembers which lease that means, see [`Broker::ack_by_id`].
+    Id,
 }
 
 /// An open stream of a group's messages. Whatever it leased and nobody acked goes to others at once
@@ -98,6 +110,9 @@ impl GroupStream {
         match self.client.lease(request).await {
             Ok(leased) => {
                 let messages: Vec<_> = leased?.messages.into_iter().map(Into::into).collect();
+                if self.options.acked_by == AckedBy::Id {
+                    self.broker.remember(&self.topic, &self.group, &messages);
+                }
                 Ok((!messages.is_empty() || !draining.is_cancelled()).then_some(messages))
             }
             Err(GroupClosed) => match self.broker.closed(&self.topic, &self.group) {

@@ -3,6 +3,7 @@
 //! Front ends decode, validate, call one method of [`Broker`], map the error and encode. Every rule
 //! lives here or below: who may create what, which partition a message goes to, what a group is.
 
+mod ack_by_id;
 mod dead_letters;
 mod error;
 mod fetch;
@@ -22,7 +23,7 @@ pub use crate::group::{GroupBounds, ReceiptAction, Redelivery};
 pub use crate::topics::CreateTopics;
 pub use error::BrokerError;
 pub use fetch::{FetchRequest, Fetched, FetchedGap, FetchedLine, Fragment, ReadFrom, StreamReader};
-pub use group_stream::{GroupStream, GroupStreamOptions};
+pub use group_stream::{AckedBy, GroupStream, GroupStreamOptions};
 pub use groups::{LeaseOptions, LeasedMessage};
 pub use hand_out::HandOut;
 pub use open::{BrokerOptions, Closing};
@@ -34,6 +35,7 @@ use crate::committer::Committer;
 use crate::registry::Registry;
 use crate::replies::Replies;
 use crate::topics::Topics;
+use ack_by_id::RememberedLeases;
 use schedules::Scheduling;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,6 +61,8 @@ struct Shared {
     /// Callers that wait for the reply to a request.
     replies: Arc<Replies>,
     scheduling: Scheduling,
+    /// Which leases consumers mean that ack by id.
+    remembered: RememberedLeases,
     /// What accepts nothing more until a restart.
     failures: StorageFailures,
     /// What must end although nobody waits for it any more; closing waits for it.

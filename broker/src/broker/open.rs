@@ -1,5 +1,6 @@
 //! From a data directory to a running broker and back.
 
+use super::ack_by_id::RememberedLeases;
 use super::schedules::Scheduling;
 use super::{Broker, BrokerError, CreateTopics, Shared};
 use crate::committer::{self, CommitterStart, CommitterThread};
@@ -150,6 +151,7 @@ impl Broker {
                 clock,
                 options,
                 replies: Arc::default(),
+                remembered: RememberedLeases::default(),
                 failures,
                 tasks: tasks.clone(),
                 draining,

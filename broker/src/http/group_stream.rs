@@ -8,7 +8,7 @@ use super::query::{Query, raw_query};
 use super::request::{group_name, new_topic_name};
 use super::sse::{FAREWELL, KEEP_ALIVE, QUIET, RETRY_MILLISECONDS, error_event, event_stream};
 use super::{Route, State, with};
-use crate::broker::{GroupStream, GroupStreamOptions, LeasedMessage};
+use crate::broker::{AckedBy, GroupStream, GroupStreamOptions, LeasedMessage};
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use warp::Filter;
@@ -41,6 +41,7 @@ async fn open(state: &State, topic: &str, group: &str, query: &str) -> Result<An
         visibility_timeout: query.take_visibility_timeout()?,
         member: query.take("member", MemberName::parse)?,
         partition: query.take_partition()?,
+        acked_by: AckedBy::Receipt,
     };
     query.finish()?;
     let stream = state.broker.group_stream(&topic, &group, options).await?;
