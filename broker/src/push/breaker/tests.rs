@@ -210,7 +210,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => any::<usize>().prop_map(Step::Abandon),
         1 => (0..40_u64).prop_map(|seconds| Step::Rest { seconds }),
     ];
-    prop::collection::vec(step, 0..200)
+    prop::collection::vec(step, 0..100)
 }
 
 /// The rules, told by what happened rather than by a state.
