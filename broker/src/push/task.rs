@@ -1,7 +1,12 @@
 //! One delivery: what goes to a worker, and what became of it.
 
 use crate::broker::LeasedMessage;
+use bytes::Bytes;
+use serde::Deserialize;
+use std::borrow::Cow;
 use std::time::Duration;
+use weir_commitlog::RecordHead;
+use weir_protocol::{BASE64_ENCODING, task_bytes};
 use weir_types::TopicName;
 
 /// A message on its way to a worker.
@@ -13,6 +18,47 @@ pub(crate) struct Task {
     pub(crate) message: LeasedMessage,
     /// How long the delivery may take in all.
     pub(crate) timeout: Duration,
+}
+
+impl Task {
+    /// What the message says, as JSON texts.
+    pub(super) fn head(&self) -> Result<RecordHead<'_>, Outcome> {
+        let head = RecordHead::of(&self.message.line.bytes);
+        head.ok_or_else(|| Outcome::failed("the stored record cannot be read"))
+    }
+
+    /// The payload as it is stored.
+    pub(super) fn payload(&self, head: &RecordHead<'_>) -> Bytes {
+        self.message.line.bytes.slice_ref(head.payload)
+    }
+
+    /// The bytes that the publisher meant, and whether they had to be encoded.
+    pub(super) fn data(&self, head: &RecordHead<'_>) -> (Bytes, bool) {
+        let payload = self.payload(head);
+        match is_base64(head) {
+            true => (task_bytes(&payload, Some(BASE64_ENCODING)), true),
+            false => (payload, false),
+        }
+    }
+}
+
+/// Whether the payload stands for bytes that are no JSON.
+pub(super) fn is_base64(head: &RecordHead<'_>) -> bool {
+    #[derive(Deserialize)]
+    struct Encoding<'a> {
+        #[serde(borrow)]
+        encoding: Option<Cow<'a, str>>,
+    }
+    let headers = head.headers.and_then(|headers| {
+        let headers: Option<Encoding<'_>> = serde_json::from_slice(headers).ok();
+        headers?.encoding
+    });
+    headers.is_some_and(|encoding| encoding == BASE64_ENCODING)
+}
+
+/// What a JSON string of a record's head says.
+pub(super) fn text(json: &[u8]) -> String {
+    serde_json::from_slice(json).unwrap_or_default()
 }
 
 /// What became of a delivery.
