@@ -193,7 +193,7 @@ pub static SETTINGS: &[Setting] = &[
         "WEIR_WRITE_TIMEOUT",
         "DURATION",
         "30s",
-        "Longest time that a client may leave an answer unread",
+        "Time for a client to take the next 16 KiB of an answer that waits for it, or what is left",
     ),
     setting(
         "push-allow",

@@ -35,6 +35,7 @@ mod schedule_crashes;
 mod schedules;
 mod seek;
 mod shutdown;
+mod slow_clients;
 mod startup;
 mod status;
 mod storage_costs;

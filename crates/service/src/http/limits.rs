@@ -12,7 +12,8 @@ pub struct HttpLimits {
     pub header_read_timeout: Duration,
     /// Request line and headers together, in bytes; values below 8192 count as 8192.
     pub max_header_bytes: usize,
-    /// How long a client may leave an answer unread without taking a single byte.
+    /// How long a client that leaves an answer unread may take for the next 16 KiB of it, or for
+    /// what is left of it.
     pub write_timeout: Duration,
     /// How long running requests may go on after the stop.
     pub drain_timeout: Duration,
