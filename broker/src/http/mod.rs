@@ -16,7 +16,9 @@
 //! | `/v1/topics`, `/v1/topics/{t}`, `/v1/topics/{t}/purge` | `topics` |
 //! | `/v1/schedules`, `/v1/schedules/{id}` | `schedules` |
 //! | `/health`, `/ready`, `/metrics`, `/` | `status` |
-//! | `/produce`, `/consume`, `/nodes` | `dialects::minimq` |
+//! | `/produce`, `/consume` | `dialects`, which tells two of them apart |
+//! | `/nodes` | `dialects::minimq` |
+//! | `/ack`, `/topics` | `dialects::partitioned` |
 
 mod answer;
 mod dead_letters;
@@ -85,7 +87,7 @@ fn routes(state: &State) -> impl Filter<Extract = (Answer,), Error = Infallible>
         .unify()
         .or(fetch::routes(state))
         .unify()
-        .or(dialects::minimq::routes(state))
+        .or(dialects::routes(state))
         .unify()
         .or(stream::routes(state))
         .unify()

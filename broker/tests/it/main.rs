@@ -29,6 +29,8 @@ mod members;
 mod metrics;
 mod minimq;
 mod parallel_curl;
+mod partitioned;
+mod partitioned_peers;
 mod python;
 mod request_reply;
 mod schedule_crashes;

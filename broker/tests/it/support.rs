@@ -425,11 +425,20 @@ pub(crate) struct SseEvent {
 impl Sse {
     /// Opens a stream; returns once its headers are there.
     pub(crate) async fn open(broker: &TestBroker, target: &str, headers: &[(&str, &str)]) -> Self {
+        Self::open_at(broker.address(), target, headers).await
+    }
+
+    /// Likewise, of any broker.
+    pub(crate) async fn open_at(
+        address: SocketAddr,
+        target: &str,
+        headers: &[(&str, &str)],
+    ) -> Self {
         let mut request = Request::new("GET", target);
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        let tcp = TcpStream::connect(broker.address()).await.unwrap();
+        let tcp = TcpStream::connect(address).await.unwrap();
         let (read, mut write) = tcp.into_split();
         write.write_all(&request.encode()).await.unwrap();
         let mut wire = BufReader::new(read);

@@ -8,11 +8,12 @@
 //!
 //! A message is stored as a JSON string; a consumer id is a group. There is no ack in this dialect:
 //! the consumer has durably moved on before it gets its answer, so a message is delivered at most
-//! once. Messages published natively are shown as their JSON text.
+//! once. Messages published natively are shown as their JSON text. `/produce` and `/consume` come here
+//! by way of [`super::routes`].
 
 use crate::broker::{BrokerError, FetchRequest, ReadFrom};
 use crate::http::answer::{Answer, ApiError, answer, empty, json, text};
-use crate::http::query::{Query, raw_query};
+use crate::http::query::Query;
 use crate::http::request::body;
 use crate::http::{Route, State, with};
 use bytes::Buf;
@@ -33,26 +34,12 @@ const NODES_TOPIC: &str = "nodes";
 /// Node names that `/nodes` returns at most.
 const MAX_NODES: usize = 10_000;
 
-pub(in crate::http) fn routes(state: &State) -> Route {
-    let produce = warp::path!("produce")
-        .and(warp::method())
-        .and(with(state))
-        .and(warp::body::stream())
-        .then(|method: Method, state: State, chunks| async move {
-            answer(produce(&state, &method, chunks).await)
-        });
-    let consume = warp::path!("consume")
-        .and(warp::method())
-        .and(with(state))
-        .and(raw_query())
-        .then(|method: Method, state: State, query: String| async move {
-            answer(consume(&state, &method, &query).await)
-        });
-    let nodes = warp::path!("nodes")
+pub(super) fn routes(state: &State) -> Route {
+    warp::path!("nodes")
         .and(warp::get())
         .and(with(state))
-        .then(|state: State| async move { answer(nodes(&state).await) });
-    produce.or(consume).unify().or(nodes).unify().boxed()
+        .then(|state: State| async move { answer(nodes(&state).await) })
+        .boxed()
 }
 
 #[derive(Deserialize)]
@@ -67,7 +54,7 @@ struct Consumed<'a> {
     offset: Offset,
 }
 
-async fn produce(
+pub(super) async fn produce(
     state: &State,
     method: &Method,
     chunks: impl Stream<Item = Result<impl Buf, warp::Error>>,
@@ -97,8 +84,8 @@ async fn produce(
     }
 }
 
-/// The dialect knows one answer when a message cannot be stored.
-fn cannot_store(error: BrokerError) -> Result<Answer, ApiError> {
+/// These dialects know one answer when a message cannot be stored.
+pub(super) fn cannot_store(error: BrokerError) -> Result<Answer, ApiError> {
     match error.code() {
         ErrorCode::Storage | ErrorCode::StorageFull | ErrorCode::Internal => {
             Ok(text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
@@ -107,7 +94,11 @@ fn cannot_store(error: BrokerError) -> Result<Answer, ApiError> {
     }
 }
 
-async fn consume(state: &State, method: &Method, query: &str) -> Result<Answer, ApiError> {
+pub(super) async fn consume(
+    state: &State,
+    method: &Method,
+    query: &str,
+) -> Result<Answer, ApiError> {
     if method != Method::GET {
         return Ok(method_not_allowed());
     }
@@ -184,7 +175,7 @@ async fn nodes(state: &State) -> Result<Answer, ApiError> {
     Ok(json(StatusCode::OK, &names))
 }
 
-fn method_not_allowed() -> Answer {
+pub(super) fn method_not_allowed() -> Answer {
     text(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")
 }
 
