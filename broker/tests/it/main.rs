@@ -30,6 +30,7 @@ mod metrics;
 mod minimq;
 mod parallel_curl;
 mod partitioned;
+mod partitioned_load;
 mod partitioned_peers;
 mod python;
 mod request_reply;
