@@ -4,6 +4,7 @@ use crate::broker::{Broker, Closing};
 use crate::grpc;
 use crate::http::{self, HttpState};
 use crate::metrics::Exporter;
+use crate::push::refuse_own_addresses;
 use crate::settings::{self, GrpcListen, Settings};
 use ::http::{Request, Response};
 use anyhow::{Context, anyhow, bail};
@@ -97,6 +98,16 @@ async fn grpc_listeners(listen: &GrpcListen) -> anyhow::Result<Vec<TcpListener>>
     Ok(listeners)
 }
 
+/// Where it is to listen, as far as the ports are known.
+fn listen_addresses(settings: &Settings) -> Vec<SocketAddr> {
+    let grpc = match &settings.grpc {
+        GrpcListen::Off => Vec::new(),
+        GrpcListen::IfFree => vec![settings::default_grpc()],
+        GrpcListen::On(addresses) => addresses.clone(),
+    };
+    [settings.http.clone(), grpc].concat()
+}
+
 fn shown(addresses: &[SocketAddr]) -> String {
     match addresses.is_empty() {
         true => "off".to_owned(),
@@ -105,6 +116,17 @@ fn shown(addresses: &[SocketAddr]) -> String {
             shown.join(",")
         }
     }
+}
+
+/// Waits for all listeners; returns how many connections were cut.
+async fn listeners_ended(listeners: &mut JoinSet<DrainOutcome>) -> anyhow::Result<usize> {
+    let mut cut = 0;
+    while let Some(outcome) = listeners.join_next().await {
+        if let DrainOutcome::TimedOut { connections } = outcome? {
+            cut += connections;
+        }
+    }
+    Ok(cut)
 }
 
 /// A broker that serves.
@@ -128,6 +150,10 @@ impl Running {
     /// What keeps it from starting, for the operator.
     pub async fn start(settings: &Settings, metrics: Exporter) -> anyhow::Result<Self> {
         descriptors::raise_limit(needed_descriptors(settings));
+        let own = listen_addresses(settings);
+        let backends = &settings.broker.push.backends;
+        let others = refuse_own_addresses(backends, &own).await;
+        others.map_err(anyhow::Error::msg)?;
         let (broker, closing) =
             Broker::open(settings.broker.clone(), Arc::new(Disk), Clock::system())?;
         let stop = CancellationToken::new();
@@ -240,7 +266,7 @@ impl Running {
     }
 
     /// Drains and closes, in this order: `/ready` turns 503, long polls and streams end; listeners
-    /// stop; requests finish; groups end; the last round is committed; files are closed.
+    /// stop; requests and pushed messages finish; groups end; the last round is committed; files are closed.
     ///
     /// # Errors
     /// Something still ran after the grace period, or a file could not be synced.
@@ -255,12 +281,13 @@ impl Running {
     async fn stop_in_order(mut self) -> anyhow::Result<()> {
         self.broker.drain();
         self.stop.cancel();
-        let mut cut = 0;
-        while let Some(outcome) = self.listeners.join_next().await {
-            if let DrainOutcome::TimedOut { connections } = outcome? {
-                cut += connections;
-            }
+        let drain_timeout = self.settings.http_limits.drain_timeout;
+        let pushes = tokio::time::timeout(drain_timeout, self.broker.pushes_finished());
+        let (cut, pushes) = tokio::join!(listeners_ended(&mut self.listeners), pushes);
+        if pushes.is_err() {
+            tracing::warn!("workers did not finish in time: what they have is delivered again");
         }
+        let cut = cut?;
         self.closing.close().await?;
         self.upkeep.join_all().await;
         if cut > 0 {

@@ -1,10 +1,13 @@
+use super::workers::InvalidWorker;
+use crate::push::InvalidTarget;
 use std::time::Duration;
 use thiserror::Error;
 use weir_commitlog::StorageError;
+use weir_protocol::shapes::{QueueRef, WorkerId};
 use weir_protocol::{ErrorCode, InvalidCursor, InvalidDelivery, InvalidScheduleCursor};
 use weir_types::{
-    DurationText, GroupName, GroupOrdering, InvalidSettings, MessageId, Offset, PartitionId,
-    TopicName,
+    DurationText, GroupName, GroupOrdering, InvalidName, InvalidSettings, MessageId, Offset,
+    PartitionId, TopicName,
 };
 
 /// Why the broker refused or failed; every front end maps it by [`BrokerError::code`].
@@ -178,6 +181,55 @@ pub enum BrokerError {
         /// Index and count of the settings.
         given: (u32, u32),
     },
+    /// A name that no topic may have.
+    #[error(transparent)]
+    InvalidName(#[from] InvalidName),
+    /// There is no such queue of tasks.
+    #[error("there is no queue {queue}; register it first")]
+    UnknownQueue {
+        /// What was asked for.
+        queue: QueueRef,
+    },
+    /// A task that is larger than a payload may be.
+    #[error("the task has {length_bytes} bytes; at most {max_bytes} are allowed")]
+    TaskTooLarge {
+        /// Bytes given.
+        length_bytes: usize,
+        /// The limit.
+        max_bytes: usize,
+    },
+    /// There is no such worker.
+    #[error("there is no worker {id}; it may have been removed")]
+    UnknownWorker {
+        /// The number asked for.
+        id: WorkerId,
+    },
+    /// A worker that cannot be.
+    #[error(transparent)]
+    InvalidWorker(#[from] InvalidWorker),
+    /// A target that cannot be, or may not be reached.
+    #[error(transparent)]
+    InvalidTarget(#[from] InvalidTarget),
+    /// As many queues or workers as may be.
+    #[error("there are {max} {what}, as many as are allowed")]
+    TooManyRegistrations {
+        /// Which.
+        what: &'static str,
+        /// The limit.
+        max: usize,
+    },
+    /// No backend took the message.
+    #[error("no backend took the message: {}", shown(reasons))]
+    NoBackend {
+        /// Why, for each of them.
+        reasons: Vec<String>,
+    },
+    /// Pushing cannot begin.
+    #[error("cannot push messages: {reason}")]
+    Push {
+        /// Why, for the operator.
+        reason: String,
+    },
     /// No more topics may be created.
     #[error("there are {max_topics} topics, as many as max-topics allows")]
     TooManyTopics {
@@ -212,6 +264,11 @@ impl BrokerError {
         Self::Internal(what.into())
     }
 
+    pub(crate) fn push(reason: &impl ToString) -> Self {
+        let reason = reason.to_string();
+        Self::Push { reason }
+    }
+
     /// The code that programs see.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
@@ -238,7 +295,15 @@ impl BrokerError {
             | Self::ReplyLater
             | Self::InvalidScheduleCursor(_)
             | Self::InvalidSettings(_) => ErrorCode::InvalidArgument,
-            Self::TooManyTopics { .. } | Self::DiskAlmostFull { .. } => ErrorCode::StorageFull,
+            Self::UnknownQueue { .. } => ErrorCode::UnknownQueue,
+            Self::UnknownWorker { .. } => ErrorCode::UnknownWorker,
+            Self::InvalidName(_) => ErrorCode::InvalidTopic,
+            Self::InvalidWorker(_) | Self::InvalidTarget(_) => ErrorCode::InvalidArgument,
+            Self::TaskTooLarge { .. } => ErrorCode::TooLarge,
+            Self::NoBackend { .. } => ErrorCode::Unavailable,
+            Self::TooManyTopics { .. }
+            | Self::TooManyRegistrations { .. }
+            | Self::DiskAlmostFull { .. } => ErrorCode::StorageFull,
             Self::Overloaded { .. } => ErrorCode::Overloaded,
             Self::Draining => ErrorCode::Draining,
             Self::Storage(StorageError::Gone | StorageError::NoSuchTopic { .. }) => {
@@ -246,8 +311,15 @@ impl BrokerError {
             }
             Self::Storage(error) if error.is_full() => ErrorCode::StorageFull,
             Self::Storage(_) => ErrorCode::Storage,
-            Self::Internal(_) => ErrorCode::Internal,
+            Self::Push { .. } | Self::Internal(_) => ErrorCode::Internal,
         }
+    }
+}
+
+fn shown(reasons: &[String]) -> String {
+    match reasons.is_empty() {
+        true => "there is none; name some with --backend-targets".to_owned(),
+        false => reasons.join("; "),
     }
 }
 

@@ -231,7 +231,9 @@ impl Broker {
         self.shared
             .committer
             .delete_group(opened, group.clone())
-            .await
+            .await?;
+        self.forget_workers_of(topic, Some(group)).await;
+        Ok(())
     }
 
     pub(super) fn group(

@@ -4,6 +4,7 @@
 //! lives here or below: who may create what, which partition a message goes to, what a group is.
 
 mod ack_by_id;
+mod backends;
 mod dead_letters;
 mod error;
 mod fetch;
@@ -12,12 +13,14 @@ mod groups;
 mod hand_out;
 mod maintenance;
 mod open;
-mod plain_queue;
 mod ownership;
+mod plain_queue;
 mod publish;
+mod queues;
 mod request;
 mod schedules;
 mod topics;
+mod workers;
 
 pub use crate::group::{GroupBounds, ReceiptAction, Redelivery};
 pub use crate::topics::CreateTopics;
@@ -27,11 +30,13 @@ pub use group_stream::{AckedBy, GroupStream, GroupStreamOptions};
 pub use groups::{LeaseOptions, LeasedMessage};
 pub use hand_out::HandOut;
 pub use open::{BrokerOptions, Closing};
-pub use plain_queue::PlainMessage;
 pub use ownership::{NoPartition, PartitionOwner};
+pub use plain_queue::PlainMessage;
 pub use publish::Accepted;
+pub use workers::InvalidWorker;
 
 use crate::committer::Committer;
+use crate::push::{Backends, Push};
 use crate::registry::Registry;
 use crate::replies::Replies;
 use crate::topics::Topics;
@@ -63,6 +68,9 @@ struct Shared {
     scheduling: Scheduling,
     /// Which leases consumers mean that ack by id.
     remembered: RememberedLeases,
+    /// Who gets messages pushed.
+    push: Push,
+    backends: Backends,
     /// What accepts nothing more until a restart.
     failures: StorageFailures,
     /// What must end although nobody waits for it any more; closing waits for it.

@@ -7,7 +7,7 @@ use crate::committer::{self, CommitterStart, CommitterThread};
 use crate::group::GroupBounds;
 use crate::metrics;
 use crate::ownership::{DialectTopics, Ownership};
-use crate::push::PushOptions;
+use crate::push::{Backends, Dialer, Push, PushOptions, Ways};
 use crate::registry::Registry;
 use crate::topics::NewTopics;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use weir_commitlog::{FileSystem, Finding, FindingKind, OpenOptions, Opened, Store};
+use weir_commitlog::{Document, FileSystem, Finding, FindingKind, OpenOptions, Opened, Store};
 use weir_service::clock::Clock;
 use weir_types::{BrokerStart, TopicSettings, limits};
 
@@ -121,6 +121,15 @@ impl Broker {
         let draining = CancellationToken::new();
         let (stop, identity) = (CancellationToken::new(), store.identity());
         let failures = store.failures();
+        let ways = Ways {
+            dialer: Arc::new(Dialer::new(&options.push).map_err(|e| BrokerError::push(&e))?),
+            options: options.push.clone(),
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+        };
+        let backends = Backends::new(&ways)?;
+        let document = Document::new(fs.clone(), &options.data_dir, "push");
+        let push = Push::open(ways, document, clock.clone(), draining.clone())?;
         let start = CommitterStart {
             store,
             registry: registry.clone(),
@@ -146,6 +155,8 @@ impl Broker {
                 registry,
                 topics,
                 scheduling,
+                push,
+                backends,
                 committer,
                 identity,
                 clock,
@@ -159,6 +170,7 @@ impl Broker {
             }),
         };
         broker.resume_schedules();
+        broker.resume_pushing()?;
         tasks.spawn(broker.clone().maintain(stop.clone()));
         Ok((
             broker,

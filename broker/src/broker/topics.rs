@@ -79,6 +79,7 @@ impl Broker {
             .committer
             .delete_topic(name.clone(), None)
             .await?;
+        self.forget_workers_of(name, None).await;
         tracing::info!(topic = %name, "deleted a topic");
         Ok(())
     }

@@ -17,8 +17,8 @@ mod receipt;
 mod scan;
 mod schedules;
 pub mod shapes;
-mod workers;
 mod task;
+mod workers;
 
 pub use batch::{FromLine, InvalidBatch, MultiTopicLine, NewMessage, parse_batch};
 pub use cursor::{Cursor, InvalidCursor};
