@@ -15,12 +15,15 @@
 //! | `/v1/topics/{t}/dead-letters`, `/v1/topics/{t}/groups/{g}/redrive` | `dead_letters` |
 //! | `/v1/topics`, `/v1/topics/{t}`, `/v1/topics/{t}/purge` | `topics` |
 //! | `/v1/schedules`, `/v1/schedules/{id}` | `schedules` |
+//! | `/v1/workers`, `/v1/workers/{id}` | `workers` |
+//! | `/v1/backends`, `/v1/backends/send` | `backends` |
 //! | `/health`, `/ready`, `/metrics`, `/` | `status` |
 //! | `/produce`, `/consume` | `dialects`, which tells two of them apart |
 //! | `/nodes` | `dialects::minimq` |
 //! | `/ack`, `/topics` | `dialects::partitioned` |
 
 mod answer;
+mod backends;
 mod dead_letters;
 mod dialects;
 mod fetch;
@@ -36,6 +39,7 @@ mod sse;
 mod status;
 mod stream;
 mod topics;
+mod workers;
 
 use crate::broker::Broker;
 use crate::metrics::Exporter;
@@ -100,6 +104,10 @@ fn routes(state: &State) -> impl Filter<Extract = (Answer,), Error = Infallible>
         .or(topics::routes(state))
         .unify()
         .or(schedules::routes(state))
+        .unify()
+        .or(workers::routes(state))
+        .unify()
+        .or(backends::routes(state))
         .unify()
         .or(status::routes(state))
         .unify()
