@@ -1,6 +1,10 @@
 //! What the broker counts. Names begin with `weir_broker_`; handles are made once and kept, so that
 //! counting costs an addition. Per batch, never per message.
 
+mod targets;
+
+pub use targets::render_targets;
+
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram,
     gauge, histogram,

@@ -3,10 +3,13 @@
 use super::{Broker, BrokerError};
 use crate::group::GroupClosed;
 use crate::push::{Place, Registration, Registrations, Source, Target};
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 use thiserror::Error;
-use weir_protocol::shapes::{GroupStart, NewWorker, QueueId, WorkerChange, WorkerId, WorkerInfo};
+use weir_protocol::shapes::{
+    BackendInfo, GroupStart, NewWorker, QueueId, WorkerChange, WorkerId, WorkerInfo,
+};
 use weir_types::{
     DurationText, GroupName, GroupSettingsChange, MemberName, RetryBackoff, TopicName,
 };
@@ -102,6 +105,18 @@ impl Broker {
         let live = self.shared.push.live();
         let workers = live.workers.values();
         workers.map(|worker| worker.describe(now)).collect()
+    }
+
+    /// Every target that messages are pushed to, backends included, with what became of all that was
+    /// sent there, in order of target.
+    #[must_use]
+    pub fn push_targets(&self) -> Vec<BackendInfo> {
+        let now = self.shared.clock.now();
+        let live = self.shared.push.live();
+        let gates = live.workers.values().map(|worker| &worker.gate);
+        let by_target: BTreeMap<_, _> = gates.map(|gate| (gate.target(), gate)).collect();
+        let targets = by_target.values().map(|gate| gate.describe_all(now));
+        targets.chain(self.backends()).collect()
     }
 
     /// One worker.

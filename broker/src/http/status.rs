@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, body_of, json, text};
 use super::{Route, State, with};
-use crate::metrics::render_groups;
+use crate::metrics::{render_groups, render_targets};
 use http::StatusCode;
 use warp::Filter;
 use weir_protocol::shapes::Health;
@@ -66,6 +66,8 @@ fn ready(state: &State) -> Answer {
 async fn metrics(state: &State) -> Answer {
     let mut page = state.metrics.render();
     page.push_str(&render_groups(&state.broker.all_groups().await));
+    let (workers, targets) = (state.broker.workers(), state.broker.push_targets());
+    page.push_str(&render_targets(&workers, &targets));
     body_of(
         StatusCode::OK,
         "text/plain; version=0.0.4; charset=utf-8",

@@ -67,18 +67,8 @@ impl Backends {
 
     /// In the order of the settings.
     pub(crate) fn describe(&self, now: Timestamp) -> Vec<BackendInfo> {
-        let describe = |backend: &Backend| {
-            let tally = backend.gate.tally();
-            BackendInfo {
-                target: backend.gate.target().to_string(),
-                breaker: backend.gate.describe(now),
-                in_flight: tally.in_flight(),
-                delivered: tally.delivered(),
-                failed: tally.failed(),
-                last_error: tally.last_error(),
-            }
-        };
-        self.all.iter().map(describe).collect()
+        let gates = self.all.iter().map(|backend| &backend.gate);
+        gates.map(|gate| gate.describe_all(now)).collect()
     }
 
     /// Begins to deliver the topics, in the name of `group`.

@@ -15,7 +15,7 @@ use super::task::Outcome;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
-use weir_protocol::shapes::{self, BreakerInfo, BreakerTransition};
+use weir_protocol::shapes::{self, BackendInfo, BreakerInfo, BreakerTransition};
 use weir_types::Timestamp;
 
 /// The first pause after a target could not be reached, and the longest.
@@ -225,10 +225,6 @@ impl Gate {
         &self.target
     }
 
-    pub(crate) fn tally(&self) -> &Tally {
-        &self.tally
-    }
-
     /// Wakes `dispatcher`, as long as it lives, whenever the gate's room may have grown.
     pub(crate) fn wake_also(&self, dispatcher: &Arc<Notify>) {
         let mut dispatchers = lock(&self.dispatchers);
@@ -258,6 +254,18 @@ impl Gate {
         drop(state);
         self.log(turned.as_ref());
         described
+    }
+
+    /// Its breaker, and what became of all that was sent there.
+    pub(crate) fn describe_all(&self, now: Timestamp) -> BackendInfo {
+        BackendInfo {
+            target: self.target.to_string(),
+            breaker: self.describe(now),
+            in_flight: self.tally.in_flight(),
+            delivered: self.tally.delivered(),
+            failed: self.tally.failed(),
+            last_error: self.tally.last_error(),
+        }
     }
 
     /// Lets a delivery through, or not now. It is counted here, and in `tally`.
@@ -455,7 +463,7 @@ mod tests {
         assert!(gate.admit(None, later).is_none());
         drop(trial);
         assert_eq!(gate.room(later), Room::Trial);
-        assert_eq!(gate.tally().in_flight(), 0);
+        assert_eq!(gate.tally.in_flight(), 0);
         let woken = is_notified(&wake);
         assert!(woken, "somebody else may try");
     }
