@@ -55,8 +55,8 @@ pub(super) fn task(offset: u64, data: &[u8], timeout: Duration) -> Task {
     let (payload, encoding) = task_payload(&Bytes::copy_from_slice(data));
     let headers = encoding.map(|encoding| ("encoding".to_owned(), encoding.to_owned()));
     let draft = RecordDraft {
-        id: MessageId::parse(&format!("id-{offset}")).unwrap(),
-        key: Some(Key::parse("a \"key\"").unwrap()),
+        id: MessageId::parse(&format!("ïd-{offset}")).unwrap(),
+        key: Some(Key::parse("a \"këy\"").unwrap()),
         headers: Headers::new(BTreeMap::from_iter(headers)).unwrap(),
         reply_to: Some(TopicName::parse("answers").unwrap()),
         expires_at: None,

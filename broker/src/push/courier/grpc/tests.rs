@@ -1,7 +1,9 @@
+use super::channel::Channel;
+use super::was_unsent;
 use crate::push::courier::tests::{
     PATIENT, SHORT, courier, dialer_allowing, failed, listener, task,
 };
-use crate::push::courier::{Courier, Target};
+use crate::push::courier::{Courier, Target, Way};
 use crate::push::task::{Outcome, Task};
 use futures_util::future::join_all;
 use hyper::server::conn::http2;
@@ -15,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
 use tower_service::Service;
+use weir_protocol::grpc::broker::broker_client::BrokerClient;
 use weir_protocol::grpc::broker::broker_server::{Broker, BrokerServer};
 use weir_protocol::grpc::broker::{
     QueueRequest, QueueResponse, TaskRequest, TaskResponse, WorkerRequest, WorkerResponse,
@@ -202,18 +205,33 @@ async fn a_worker_that_comes_back_gets_the_next_task() {
             () = serve(&listener, BrokerServer::new(Worker::saying(Ok(200)))) => panic!("ended"),
         };
         assert_eq!(outcome, Outcome::Done, "round {round}");
-        let super::super::Way::Grpc(grpc) = &courier.way else {
-            panic!("{courier:?}");
-        };
-        // Until that has come through, a call may be lost on it.
-        let channel = grpc
-            .channel
-            .get(&grpc.route, |_| true, || async { panic!("it is kept") });
-        let channel = channel.await.unwrap();
-        while channel.is_open() {
-            tokio::task::yield_now().await;
-        }
+        closed(&courier).await;
     }
+}
+
+/// The kept connection, once it has ended: until then, a call may be lost on it.
+async fn closed(courier: &Courier) -> Channel {
+    let Way::Grpc(grpc) = &courier.way else {
+        panic!("{courier:?}");
+    };
+    let dial = || async { panic!("it is kept") };
+    let channel = grpc.channel.get(&grpc.route, |_| true, dial).await.unwrap();
+    while channel.is_open() {
+        tokio::task::yield_now().await;
+    }
+    channel
+}
+
+#[tokio::test]
+async fn what_was_not_sent_is_known() {
+    let (listener, courier) = rig().await;
+    tokio::select! {
+        outcome = courier.deliver(any(0)) => assert_eq!(outcome, Outcome::Done),
+        () = serve(&listener, BrokerServer::new(Worker::saying(Ok(200)))) => panic!("ended"),
+    }
+    let mut client = BrokerClient::new(closed(&courier).await);
+    let status = client.send_task(TaskRequest::default()).await.unwrap_err();
+    assert!(was_unsent(&status), "{status:?}");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-use super::HttpCourier;
+use super::{Deadline, HttpCourier};
 use crate::push::courier::tests::{
     PATIENT, SHORT, courier, courier_with, failed, listener, task, unreachable,
 };
@@ -92,10 +92,10 @@ async fn a_delivery_is_a_post_with_the_payload() {
             &format!("host: {address}"),
             "content-type: application/json",
             "content-length: 8",
-            "weir-id: id-3",
+            "weir-id: ïd-3",
             "weir-topic: jobs",
             "weir-queue: 7",
-            "weir-key: a \"key\"",
+            "weir-key: a \"këy\"",
             "weir-delivery-attempt: 2",
         ] {
             assert!(head.contains(&format!("\r\n{line}\r\n")), "{line}: {head}");
@@ -230,6 +230,33 @@ async fn a_connection_that_the_worker_closed_is_replaced() {
             tokio::task::yield_now().await;
         }
     }
+}
+
+#[tokio::test]
+async fn what_was_not_sent_comes_back() {
+    let (listener, courier) = rig().await;
+    let serve = async {
+        let mut worker = Worker::accept(&listener).await;
+        worker.answer(OK).await;
+        worker
+    };
+    let (outcome, worker) = tokio::join!(courier.deliver(any(0)), serve);
+    assert_eq!(outcome, Outcome::Done);
+    let http = http(&courier);
+    let task = any(1);
+    let call = http.call(&task, &task.head().unwrap()).unwrap();
+    let mut closed = http.take_kept().unwrap();
+    drop(worker);
+    while closed.is_usable() {
+        tokio::task::yield_now().await;
+    }
+    let Err(unanswered) = closed.send(call).await else {
+        panic!("nobody is there");
+    };
+    let unsent = unanswered.unsent().unwrap();
+    let serve = async { Worker::accept(&listener).await.answer(OK).await };
+    let (sent, ()) = tokio::join!(http.exchange(unsent, Deadline::after(PATIENT)), serve);
+    assert!(sent.is_ok());
 }
 
 #[tokio::test]

@@ -77,8 +77,8 @@ async fn a_delivery_is_a_line_of_json() {
             let mut worker = Worker::accept(&listener).await;
             let line = worker.line().await;
             let expected = format!(
-                "{{\"receipt\":\"{receipt}\",\"id\":\"id-3\",\"queue\":7,\"topic\":\"jobs\",\
-                 \"key\":\"a \\\"key\\\"\",{payload},\"delivery_attempt\":2,\
+                "{{\"receipt\":\"{receipt}\",\"id\":\"ïd-3\",\"queue\":7,\"topic\":\"jobs\",\
+                 \"key\":\"a \\\"këy\\\"\",{payload},\"delivery_attempt\":2,\
                  \"visibility_timeout\":\"30s\"}}\n"
             );
             assert_eq!(line, expected);
