@@ -266,7 +266,7 @@ fn read_path(scheme: Scheme, path: &str) -> Result<Box<str>, String> {
 impl Host {
     fn read(text: &str) -> Result<Self, String> {
         if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(Self::Address(address));
+            return Ok(Self::Address(address.to_canonical()));
         }
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
         let labels = text.strip_suffix('.').unwrap_or(text).split('.');
@@ -336,6 +336,7 @@ mod tests {
             ("127.0.0.1:7000", "grpc://127.0.0.1:7000"),
             ("grpc://[0:0::1]:7000/", "grpc://[::1]:7000"),
             ("tcp://my_worker:1", "tcp://my_worker:1"),
+            ("tcp://[::ffff:10.0.0.1]:1", "tcp://10.0.0.1:1"),
             ("http://h", "http://h:80/"),
             ("https://h", "https://h:443/"),
             ("https://h?a=b", "https://h:443/?a=b"),
