@@ -35,11 +35,8 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
         "python3",
         "a client that shares no code with ours",
     ),
-    tool(
-        "pip3",
-        "python3-pip",
-        "ordinary gRPC and HTTP clients, into target/tools",
-    ),
+    tool("php", "php-cli", "workers as people write them"),
+    tool("node", "nodejs", "workers as people write them"),
     tool(
         "strace",
         "strace",

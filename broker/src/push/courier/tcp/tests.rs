@@ -1,3 +1,5 @@
+mod real_workers;
+
 use crate::push::courier::Courier;
 use crate::push::courier::tests::{PATIENT, SHORT, courier, failed, listener, task, unreachable};
 use crate::push::task::{Outcome, Task};
