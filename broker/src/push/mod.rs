@@ -12,10 +12,8 @@
 mod allowed;
 mod backends;
 mod breaker;
-#[allow(dead_code, reason = "the dispatcher uses it")]
 mod courier;
 mod desk;
-#[allow(dead_code, reason = "the dispatcher uses it")]
 mod dial;
 mod dispatch;
 mod gate;
@@ -25,7 +23,6 @@ mod registrations;
 mod settling;
 mod tally;
 mod target;
-#[allow(dead_code, reason = "the dispatcher uses it")]
 mod task;
 mod worker;
 
