@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Longest answer.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
-const READ_BYTES: usize = 4 * 1024;
+const READ_BYTES: usize = 1024;
 
 /// A delivery on its way to the connection. Dropped unsent: nothing of it was sent.
 #[derive(Debug)]
