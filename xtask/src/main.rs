@@ -7,6 +7,7 @@ mod command_line;
 mod debian;
 mod dependencies;
 mod footprint;
+mod measured;
 mod process;
 mod python;
 mod quick;

@@ -1,20 +1,15 @@
 //! `cargo xtask storage`: what partitions, rounds, large logs and clients cost, beside what we promise.
 
-mod broker;
-mod http;
 mod large;
 mod memory;
 mod partitions;
-mod report;
 mod rfc3339;
 mod rounds;
 
-use crate::command_line::CommandLine;
+use crate::measured::broker::Site;
+use crate::measured::report::{self, Row};
 use crate::workspace::Workspace;
-use anyhow::bail;
-use broker::Site;
 use clap::{Args, ValueEnum};
-use report::Row;
 use std::path::PathBuf;
 
 /// Measures what storage costs: start, open files, memory, rounds, reads of a large log.
@@ -93,11 +88,7 @@ impl Part {
 
 impl Storage {
     pub(crate) fn run(self, workspace: &Workspace) -> anyhow::Result<()> {
-        build()?;
-        let site = Site {
-            binary: workspace.release_binary("weir-broker"),
-            parent: self.dir.unwrap_or_else(std::env::temp_dir),
-        };
+        let site = Site::with_release(workspace, self.dir)?;
         let mut rows = Vec::new();
         for part in Part::value_variants() {
             if self.only.is_none_or(|only| only == *part) {
@@ -110,15 +101,4 @@ impl Storage {
         }
         Ok(())
     }
-}
-
-/// Says what it does on standard error: standard output belongs to the report.
-fn build() -> anyhow::Result<()> {
-    let build = CommandLine::parse("cargo build --release --locked -p weir-broker");
-    eprintln!("$ {build}");
-    let status = build.command().status()?;
-    if !status.success() {
-        bail!("{status}; repeat it with\n\n    {build}\n");
-    }
-    Ok(())
 }

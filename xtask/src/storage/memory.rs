@@ -1,8 +1,8 @@
 //! Memory under load, and what clients that only wait take of it.
 
-use super::broker::{Broker, Site, raise_open_files_limit};
-use super::http::Connection;
-use super::report::{KIB, MIB, Quantity, Row};
+use crate::measured::broker::{Broker, Site, raise_open_files_limit};
+use crate::measured::http::Connection;
+use crate::measured::report::{KIB, MIB, Quantity, Row};
 use crate::wait::pause;
 use anyhow::bail;
 use serde_json::json;

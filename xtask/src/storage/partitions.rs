@@ -1,7 +1,7 @@
 //! Many partitions: starts, open files, and what each of them takes of memory.
 
-use super::broker::{Broker, Site};
-use super::report::{KIB, Quantity, Row};
+use crate::measured::broker::{Broker, Site};
+use crate::measured::report::{KIB, Quantity, Row};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::time::Duration;

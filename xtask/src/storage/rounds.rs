@@ -1,8 +1,8 @@
 //! Rounds: one batch of 256 messages, to few partitions and to many.
 
-use super::broker::{Broker, Site};
-use super::http::Connection;
-use super::report::{Quantity, Row};
+use crate::measured::broker::{Broker, Site};
+use crate::measured::http::Connection;
+use crate::measured::report::{Quantity, Row};
 use anyhow::Context;
 use serde_json::json;
 use std::fmt::Write as _;

@@ -4,6 +4,7 @@ use super::http::Connection;
 use crate::command_line::CommandLine;
 use crate::process::{Running, free_loopback_address};
 use crate::wait::pause;
+use crate::workspace::Workspace;
 use anyhow::{Context, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ffi::OsStr;
@@ -20,30 +21,42 @@ const GRACE_PERIOD: &str = "5m";
 const POLL_EVERY: Duration = Duration::from_millis(2);
 
 /// Which broker, and where its data go.
-pub(super) struct Site {
-    pub(super) binary: PathBuf,
-    pub(super) parent: PathBuf,
+pub(crate) struct Site {
+    binary: PathBuf,
+    pub(crate) parent: PathBuf,
 }
 
 /// A data directory, and how brokers are started on it. Dropped, the data are gone.
-pub(super) struct Home {
+pub(crate) struct Home {
     binary: PathBuf,
     place: TempDir,
     flags: Vec<String>,
 }
 
 /// A broker that is ready.
-pub(super) struct Broker {
-    pub(super) process: Running,
-    pub(super) http: SocketAddr,
+pub(crate) struct Broker {
+    pub(crate) process: Running,
+    pub(crate) http: SocketAddr,
     /// From its start until `/ready` answered 200.
-    pub(super) ready_after: Duration,
+    pub(crate) ready_after: Duration,
 }
 
 impl Site {
-    pub(super) fn home(&self, flags: &[&str]) -> anyhow::Result<Home> {
+    /// Builds the release broker. Its data go to `parent`, or where the system keeps temporary files.
+    pub(crate) fn with_release(
+        workspace: &Workspace,
+        parent: Option<PathBuf>,
+    ) -> anyhow::Result<Self> {
+        build()?;
+        Ok(Self {
+            binary: workspace.release_binary("weir-broker"),
+            parent: parent.unwrap_or_else(std::env::temp_dir),
+        })
+    }
+
+    pub(crate) fn home(&self, flags: &[&str]) -> anyhow::Result<Home> {
         let place = tempfile::Builder::new()
-            .prefix("weir-storage-")
+            .prefix("weir-measured-")
             .tempdir_in(&self.parent)
             .with_context(|| format!("a directory in {}", self.parent.display()))?;
         Ok(Home {
@@ -55,7 +68,7 @@ impl Site {
 }
 
 impl Home {
-    pub(super) fn start(&self) -> anyhow::Result<Broker> {
+    pub(crate) fn start(&self) -> anyhow::Result<Broker> {
         let http = free_loopback_address()?;
         let command = CommandLine::new(&self.binary)
             .arg("--data-dir")
@@ -88,18 +101,29 @@ impl Home {
     }
 }
 
+/// Says what it does on standard error: standard output belongs to the report.
+fn build() -> anyhow::Result<()> {
+    let build = CommandLine::parse("cargo build --release --locked -p weir-broker");
+    eprintln!("$ {build}");
+    let status = build.command().status()?;
+    if !status.success() {
+        bail!("{status}; repeat it with\n\n    {build}\n");
+    }
+    Ok(())
+}
+
 fn is_ready(http: SocketAddr) -> bool {
     let asked = Connection::open(http).and_then(|mut connection| connection.get("/ready"));
     asked.is_ok_and(|answer| answer.status == 200)
 }
 
 impl Broker {
-    pub(super) fn connect(&self) -> anyhow::Result<Connection> {
+    pub(crate) fn connect(&self) -> anyhow::Result<Connection> {
         Connection::open(self.http)
     }
 
     /// Segments and journals that are open now.
-    pub(super) fn open_log_files(&self) -> anyhow::Result<usize> {
+    pub(crate) fn open_log_files(&self) -> anyhow::Result<usize> {
         let is_log = |extension: &OsStr| extension == "log" || extension == "journal";
         let open = self.process.open_files()?;
         let logs = open
@@ -109,7 +133,7 @@ impl Broker {
     }
 
     /// Stops it with SIGTERM, which must succeed.
-    pub(super) fn stop(self) -> anyhow::Result<()> {
+    pub(crate) fn stop(self) -> anyhow::Result<()> {
         let status = self.process.stop_within(STOP_LIMIT)?;
         if !status.success() {
             bail!("it answered SIGTERM with {status}");
@@ -120,7 +144,7 @@ impl Broker {
 
 /// Allows this process, and the brokers it starts, as many open files as the system permits; how
 /// many those are.
-pub(super) fn raise_open_files_limit() -> anyhow::Result<u64> {
+pub(crate) fn raise_open_files_limit() -> anyhow::Result<u64> {
     let maximum = getrlimit(Resource::Nofile).maximum;
     let limit = Rlimit {
         current: maximum,

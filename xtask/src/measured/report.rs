@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 /// One thing that was measured.
-pub(super) struct Row {
+pub(crate) struct Row {
     part: &'static str,
     what: String,
     /// `None`: the broker does not offer it.
@@ -15,14 +15,14 @@ pub(super) struct Row {
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct Quantity {
-    pub(super) value: f64,
-    pub(super) unit: Unit,
+pub(crate) struct Quantity {
+    pub(crate) value: f64,
+    pub(crate) unit: Unit,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Unit {
+pub(crate) enum Unit {
     Bytes,
     Seconds,
     Count,
@@ -38,12 +38,12 @@ enum Target {
     AtLeast(f64),
 }
 
-pub(super) const KIB: f64 = 1024.0;
-pub(super) const MIB: f64 = 1024.0 * KIB;
+pub(crate) const KIB: f64 = 1024.0;
+pub(crate) const MIB: f64 = 1024.0 * KIB;
 const GIB: f64 = 1024.0 * MIB;
 
 impl Row {
-    pub(super) fn new(part: &'static str, what: impl Into<String>, value: Quantity) -> Self {
+    pub(crate) fn new(part: &'static str, what: impl Into<String>, value: Quantity) -> Self {
         Self {
             part,
             what: what.into(),
@@ -52,7 +52,7 @@ impl Row {
         }
     }
 
-    pub(super) fn not_available(part: &'static str, what: impl Into<String>) -> Self {
+    pub(crate) fn not_available(part: &'static str, what: impl Into<String>) -> Self {
         Self {
             part,
             what: what.into(),
@@ -61,12 +61,12 @@ impl Row {
         }
     }
 
-    pub(super) fn at_most(mut self, target: f64) -> Self {
+    pub(crate) fn at_most(mut self, target: f64) -> Self {
         self.target = Some(Target::AtMost(target));
         self
     }
 
-    pub(super) fn at_least(mut self, target: f64) -> Self {
+    pub(crate) fn at_least(mut self, target: f64) -> Self {
         self.target = Some(Target::AtLeast(target));
         self
     }
@@ -91,29 +91,29 @@ impl Row {
 }
 
 impl Quantity {
-    pub(super) fn bytes(bytes: u64) -> Self {
+    pub(crate) fn bytes(bytes: u64) -> Self {
         Self::new(as_f64(bytes), Unit::Bytes)
     }
 
     /// What each of `count` takes of the bytes between two looks; below zero when memory shrank.
-    pub(super) fn bytes_each(after: u64, before: u64, count: u64) -> Self {
+    pub(crate) fn bytes_each(after: u64, before: u64, count: u64) -> Self {
         let more = as_f64(after) - as_f64(before);
         Self::new(more / as_f64(count), Unit::Bytes)
     }
 
-    pub(super) fn time(time: Duration) -> Self {
+    pub(crate) fn time(time: Duration) -> Self {
         Self::new(time.as_secs_f64(), Unit::Seconds)
     }
 
-    pub(super) fn count(count: usize) -> Self {
+    pub(crate) fn count(count: usize) -> Self {
         Self::new(as_f64(count as u64), Unit::Count)
     }
 
-    pub(super) fn times(value: f64) -> Self {
+    pub(crate) fn times(value: f64) -> Self {
         Self::new(value, Unit::Times)
     }
 
-    pub(super) fn per_second(count: u64, time: Duration) -> Self {
+    pub(crate) fn per_second(count: u64, time: Duration) -> Self {
         Self::new(as_f64(count) / time.as_secs_f64(), Unit::PerSecond)
     }
 
@@ -147,7 +147,7 @@ impl fmt::Display for Quantity {
     }
 }
 
-pub(super) fn table(rows: &[Row]) -> String {
+pub(crate) fn table(rows: &[Row]) -> String {
     let mut table =
         String::from("| part | what | measured | target | |\n|---|---|---:|---:|---|\n");
     for row in rows {
@@ -166,7 +166,7 @@ pub(super) fn table(rows: &[Row]) -> String {
 }
 
 /// One object a line; what is not there is `null`.
-pub(super) fn json_lines(rows: &[Row]) -> anyhow::Result<String> {
+pub(crate) fn json_lines(rows: &[Row]) -> anyhow::Result<String> {
     #[derive(Serialize)]
     struct Line<'a> {
         part: &'a str,

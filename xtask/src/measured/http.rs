@@ -12,15 +12,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const NDJSON: &str = "application/x-ndjson";
 
 /// A connection that is kept alive.
-pub(super) struct Connection(BufReader<TcpStream>);
+pub(crate) struct Connection(BufReader<TcpStream>);
 
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     body: Vec<u8>,
 }
 
 impl Connection {
-    pub(super) fn open(address: SocketAddr) -> anyhow::Result<Self> {
+    pub(crate) fn open(address: SocketAddr) -> anyhow::Result<Self> {
         let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -28,26 +28,26 @@ impl Connection {
         Ok(Self(BufReader::new(stream)))
     }
 
-    pub(super) fn get(&mut self, target: &str) -> anyhow::Result<Answer> {
+    pub(crate) fn get(&mut self, target: &str) -> anyhow::Result<Answer> {
         self.request("GET", target, "application/json", b"")
     }
 
     /// Creates a topic or changes its settings.
-    pub(super) fn put_topic(&mut self, topic: &str, settings: &Value) -> anyhow::Result<()> {
+    pub(crate) fn put_topic(&mut self, topic: &str, settings: &Value) -> anyhow::Result<()> {
         let (target, body) = (format!("/v1/topics/{topic}"), settings.to_string());
         let answer = self.request("PUT", &target, "application/json", body.as_bytes())?;
         answer.success(&target).map(drop)
     }
 
     /// Publishes a batch to one topic.
-    pub(super) fn publish(&mut self, topic: &str, lines: &[u8]) -> anyhow::Result<()> {
+    pub(crate) fn publish(&mut self, topic: &str, lines: &[u8]) -> anyhow::Result<()> {
         let target = format!("/v1/topics/{topic}/messages");
         let answer = self.request("POST", &target, NDJSON, lines)?;
         answer.success(&target).map(drop)
     }
 
     /// Starts following a topic and leaves the connection alone once the answer has begun.
-    pub(super) fn follow(mut self, topic: &str) -> anyhow::Result<TcpStream> {
+    pub(crate) fn follow(mut self, topic: &str) -> anyhow::Result<TcpStream> {
         let target = format!("/v1/topics/{topic}/stream");
         self.send("GET", &target, "text/event-stream", b"")?;
         let (status, _) = self.read_head()?;
@@ -117,18 +117,18 @@ impl Connection {
 
 impl Answer {
     /// The answer unless it refuses.
-    pub(super) fn success(self, target: &str) -> anyhow::Result<Self> {
+    pub(crate) fn success(self, target: &str) -> anyhow::Result<Self> {
         if !(200..300).contains(&self.status) {
             bail!("{target}: {} {}", self.status, self.text());
         }
         Ok(self)
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub(super) fn json(&self) -> anyhow::Result<Value> {
+    pub(crate) fn json(&self) -> anyhow::Result<Value> {
         serde_json::from_slice(&self.body).with_context(|| self.text())
     }
 }
