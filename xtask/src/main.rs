@@ -11,6 +11,7 @@ mod measured;
 mod process;
 mod python;
 mod quick;
+mod slow_readers;
 mod steps;
 mod storage;
 mod test;
@@ -43,6 +44,7 @@ enum Task {
     Quick(quick::Quick),
     Tidy(tidy::Tidy),
     Footprint(footprint::Footprint),
+    SlowReaders(slow_readers::SlowReaders),
     Storage(storage::Storage),
     Web(web::Web),
     Python(python::Python),
@@ -68,6 +70,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Quick(quick) => quick.run(&workspace),
         Task::Tidy(tidy) => tidy.run(&workspace),
         Task::Footprint(footprint) => footprint.run(&workspace),
+        Task::SlowReaders(slow_readers) => slow_readers.run(&workspace),
         Task::Storage(storage) => storage.run(&workspace),
         Task::Web(web) => web.run(&workspace),
         Task::Python(python) => python.run(&workspace),

@@ -48,10 +48,16 @@ impl Site {
         parent: Option<PathBuf>,
     ) -> anyhow::Result<Self> {
         build()?;
-        Ok(Self {
-            binary: workspace.release_binary("weir-broker"),
-            parent: parent.unwrap_or_else(std::env::temp_dir),
-        })
+        Ok(Self::with_binary(
+            workspace.release_binary("weir-broker"),
+            parent,
+        ))
+    }
+
+    /// Takes a broker that is built already.
+    pub(crate) fn with_binary(binary: PathBuf, parent: Option<PathBuf>) -> Self {
+        let parent = parent.unwrap_or_else(std::env::temp_dir);
+        Self { binary, parent }
     }
 
     pub(crate) fn home(&self, flags: &[&str]) -> anyhow::Result<Home> {
