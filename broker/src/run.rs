@@ -1,7 +1,7 @@
 //! A broker's life: open, listen, serve, drain, close.
 
 use crate::broker::{Broker, Closing};
-use crate::grpc;
+use crate::grpc::{self, GrpcState};
 use crate::http::{self, HttpState};
 use crate::metrics::Exporter;
 use crate::push::refuse_own_addresses;
@@ -169,17 +169,18 @@ impl Running {
             stop,
             settings: Arc::new(settings.clone()),
         };
-        running.listen_http(metrics).await?;
-        running.listen_grpc().await?;
+        let in_flight = InFlight::new(running.settings.max_bytes_in_flight);
+        running.listen_http(metrics, in_flight.clone()).await?;
+        running.listen_grpc(in_flight).await?;
         running.greet();
         Ok(running)
     }
 
-    async fn listen_http(&mut self, metrics: Exporter) -> anyhow::Result<()> {
+    async fn listen_http(&mut self, metrics: Exporter, in_flight: InFlight) -> anyhow::Result<()> {
         let state = HttpState {
             broker: self.broker.clone(),
             body_limits: self.settings.body_limits.clone(),
-            in_flight: InFlight::new(self.settings.max_bytes_in_flight),
+            in_flight,
             metrics,
         };
         let service = http::service(&Arc::new(state));
@@ -191,8 +192,12 @@ impl Running {
         Ok(())
     }
 
-    async fn listen_grpc(&mut self) -> anyhow::Result<()> {
-        let service = grpc::service(&self.broker);
+    async fn listen_grpc(&mut self, in_flight: InFlight) -> anyhow::Result<()> {
+        let service = grpc::service(&GrpcState {
+            broker: self.broker.clone(),
+            body_limits: self.settings.body_limits.clone(),
+            in_flight,
+        })?;
         for listener in grpc_listeners(&self.settings.grpc).await? {
             self.grpc.push(listener.local_addr()?);
             self.serve(listener, service.clone());

@@ -18,6 +18,7 @@ mod full_disk;
 mod gaps;
 mod group_stream;
 mod groups;
+mod grpc;
 mod history;
 mod http_fetch;
 mod http_publish;

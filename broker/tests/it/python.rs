@@ -1,4 +1,5 @@
-//! Python programs that use the broker as anybody's would.
+//! Python programs that use the broker as anybody's would: with requests, and with grpcio and stubs
+//! made from our .proto files.
 
 use crate::broker;
 use std::path::{Path, PathBuf};
@@ -6,6 +7,8 @@ use std::process::{Command, Stdio};
 
 /// No program may take longer.
 const LIMIT_SECONDS: &str = "120";
+/// From the broker's folder.
+const PROTO: &str = "../crates/protocol/proto";
 
 /// Where the Python packages and the programs are.
 pub(crate) struct Python {
@@ -25,6 +28,20 @@ impl Python {
             path: packages.display().to_string(),
             scripts: root().join("tests/python"),
         }
+    }
+
+    /// Also with `message_pb2`, `message_pb2_grpc`, `broker_pb2` and `broker_pb2_grpc`, which
+    /// `protoc` writes into `stubs`.
+    pub(crate) fn with_stubs(stubs: &Path) -> Self {
+        let mut python = Self::new();
+        let stubs = stubs.display();
+        let mut protoc = python.command(&["-m", "grpc_tools.protoc"]);
+        protoc.arg(format!("-I{}", root().join(PROTO).display()));
+        protoc.arg(format!("--python_out={stubs}"));
+        protoc.arg(format!("--grpc_python_out={stubs}"));
+        succeed(protoc.args(["message.proto", "broker.proto"]));
+        python.path = format!("{}:{stubs}", python.path);
+        python
     }
 
     /// Runs a program of `tests/python` to its end; what it printed. Blocks: for brokers that are

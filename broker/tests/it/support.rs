@@ -79,6 +79,10 @@ impl TestBroker {
         self.running.http_address().expect("HTTP is on")
     }
 
+    pub(crate) fn grpc_address(&self) -> SocketAddr {
+        *self.running.grpc_addresses().first().expect("gRPC is on")
+    }
+
     pub(crate) fn data_dir(&self) -> &Path {
         self.data_dir.path()
     }
