@@ -1,9 +1,9 @@
 //! The broker: one core, several front ends.
 //!
-//! `broker` is the core; `http` a front end. Below the core, `committer` is the one thread that
-//! writes, `group` owns what consumers share, `schedule` what is delivered later, `reads` gets records
-//! off the disk. `run` builds all of it and takes it down in order; `settings` is what an operator may
-//! choose.
+//! `broker` is the core; `http` and `grpc` are front ends. Below the core, `committer` is the one
+//! thread that writes, `group` owns what consumers share, `schedule` what is delivered later, `reads`
+//! gets records off the disk. `run` builds all of it and takes it down in order; `settings` is what an
+//! operator may choose.
 //!
 //! Absent on purpose: rules in front ends, a lock held across an `.await`, a task without an owner.
 

@@ -3,6 +3,7 @@
 //! | service | module |
 //! |---|---|
 //! | `message.MessageBrokerService` | `message_service` |
+//! | `broker.Broker` | `broker_service` |
 //! | `grpc.health.v1.Health` | `health` |
 //! | `grpc.reflection.v1.ServerReflection`, and `v1alpha` | `reflection` |
 //!
@@ -15,6 +16,7 @@
 //! all the same.
 
 mod body;
+mod broker_service;
 mod deadline;
 mod health;
 mod message_service;
@@ -56,6 +58,8 @@ pub fn service(state: &GrpcState) -> anyhow::Result<GrpcService> {
     let mut services = Services::default();
     let messages = message_service::server(&state.broker, max_message_bytes);
     services.add(Sends::One, messages);
+    let workers = broker_service::server(&state.broker, max_message_bytes);
+    services.add(Sends::One, workers);
     services.add(Sends::One, health::server(&state.broker));
     services.add(Sends::Stream, reflection::v1()?);
     services.add(Sends::Stream, reflection::v1alpha()?);

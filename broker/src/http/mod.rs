@@ -21,6 +21,7 @@
 //! | `/produce`, `/consume` | `dialects`, which tells two of them apart |
 //! | `/nodes` | `dialects::minimq` |
 //! | `/ack`, `/topics` | `dialects::partitioned` |
+//! | `/tasks` | `dialects::worker_queue` |
 
 mod answer;
 mod backends;

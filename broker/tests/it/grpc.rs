@@ -4,6 +4,7 @@ mod connection;
 mod front_end;
 mod messages;
 mod python_clients;
+mod tasks;
 
 use crate::support::TestBroker;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -12,6 +12,7 @@
 
 mod minimq;
 mod partitioned;
+mod worker_queue;
 
 use super::answer::answer;
 use super::query::raw_query;
@@ -29,6 +30,8 @@ pub(super) fn routes(state: &State) -> Route {
         .or(minimq::routes(state))
         .unify()
         .or(partitioned::routes(&partitioned))
+        .unify()
+        .or(worker_queue::routes(state))
         .unify()
         .boxed()
 }

@@ -17,6 +17,7 @@ use tonic::body::Body;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tower_service::Service;
+use weir_protocol::grpc::broker::broker_client::BrokerClient;
 use weir_protocol::grpc::message::message_broker_service_client::MessageBrokerServiceClient;
 
 pub(super) const NARROW_WINDOW_BYTES: u32 = 65_535;
@@ -62,6 +63,10 @@ impl GrpcConnection {
 
     pub(super) fn messages(&self) -> MessageBrokerServiceClient<Channel> {
         MessageBrokerServiceClient::with_origin(self.channel(), self.origin.clone())
+    }
+
+    pub(super) fn workers(&self) -> BrokerClient<Channel> {
+        BrokerClient::with_origin(self.channel(), self.origin.clone())
     }
 
     pub(super) fn health(&self) -> HealthClient<Channel> {
