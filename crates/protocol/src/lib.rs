@@ -13,6 +13,7 @@ mod error;
 #[cfg(feature = "grpc")]
 pub mod grpc;
 mod payload;
+mod raw_object;
 mod receipt;
 mod scan;
 mod schedules;
@@ -26,6 +27,7 @@ pub use delivery::{Deliver, InvalidDelivery, MAX_AHEAD, parse_delay, parse_deliv
 pub use envelope::{push_leased_message, push_message, push_receipt_results};
 pub use error::{ErrorBody, ErrorCode, ErrorDetail};
 pub use payload::{InvalidPayload, Payload, check_json, is_object};
+pub use raw_object::RawObject;
 pub use receipt::{InvalidReceipt, Receipt};
 pub use schedules::{InvalidScheduleCursor, ScheduleCursor};
 pub use task::{BASE64_ENCODING, ENCODING_HEADER, task_bytes, task_payload};
