@@ -19,6 +19,7 @@ mod publish;
 mod queues;
 mod request;
 mod schedules;
+mod subscriptions;
 mod topics;
 mod workers;
 
@@ -33,6 +34,7 @@ pub use open::{BrokerOptions, Closing};
 pub use ownership::{NoPartition, PartitionOwner};
 pub use plain_queue::PlainMessage;
 pub use publish::Accepted;
+pub use subscriptions::{MAX_SERVICE_NAME_BYTES, QueueAddress, ServiceName};
 pub use workers::InvalidWorker;
 
 use crate::committer::Committer;

@@ -66,13 +66,25 @@ impl Broker {
         delivered: impl Future<Output = bool> + Send + 'static,
     ) -> Result<Vec<PlainMessage>, BrokerError> {
         let group = GroupName::parse(GROUP).map_err(|e| BrokerError::internal(e.to_string()))?;
+        self.take_plain(topic, &group, max_messages, delivered)
+            .await
+    }
+
+    /// Likewise, of a group that is such a queue.
+    pub(super) async fn take_plain(
+        &self,
+        topic: &TopicName,
+        group: &GroupName,
+        max_messages: usize,
+        delivered: impl Future<Output = bool> + Send + 'static,
+    ) -> Result<Vec<PlainMessage>, BrokerError> {
         let asked = HandOut {
             max_messages,
             max_bytes: MAX_BYTES,
             member: None,
             ordering: GroupOrdering::Key,
         };
-        let taken = self.hand_out(topic, &group, asked, delivered).await?;
+        let taken = self.hand_out(topic, group, asked, delivered).await?;
         let taken = taken.iter();
         taken
             .map(|message| PlainMessage::of_line(topic, &message.line.bytes))
