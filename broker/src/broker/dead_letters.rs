@@ -34,8 +34,8 @@ struct RedriveStep {
 }
 
 /// A dead letter, and what it takes to move it back.
-struct Letter {
-    letter: DeadLetter,
+pub(super) struct Letter {
+    pub(super) letter: DeadLetter,
     record: Record,
 }
 
@@ -246,7 +246,7 @@ impl Broker {
 
 impl Letter {
     /// `None` for a record that was not moved here by a group.
-    fn parse(letters: &Topic, line: &FetchedLine) -> Option<Self> {
+    pub(super) fn parse(letters: &Topic, line: &FetchedLine) -> Option<Self> {
         let record = Record::parse(&line.line).ok()?;
         let header = |name| record.all_headers.get(name);
         let number = |name| header(name)?.parse::<u64>().ok();
@@ -289,7 +289,7 @@ impl Letter {
     }
 }
 
-fn redrive_name() -> Result<GroupName, BrokerError> {
+pub(super) fn redrive_name() -> Result<GroupName, BrokerError> {
     GroupName::parse(REDRIVE).map_err(|e| BrokerError::internal(e.to_string()))
 }
 
@@ -329,7 +329,7 @@ fn next_page(letters: &Topic, fetched: &Fetched) -> Option<Cursor> {
 }
 
 /// Leaves out what was moved back.
-async fn unfinished(memory: &GroupClient, lines: Vec<FetchedLine>) -> Vec<FetchedLine> {
+pub(super) async fn unfinished(memory: &GroupClient, lines: Vec<FetchedLine>) -> Vec<FetchedLine> {
     let mut by_partition: BTreeMap<PartitionId, Vec<FetchedLine>> = BTreeMap::new();
     for line in lines {
         by_partition.entry(line.partition).or_default().push(line);

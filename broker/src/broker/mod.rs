@@ -17,6 +17,7 @@ mod ownership;
 mod plain_queue;
 mod publish;
 mod queues;
+mod reported_letters;
 mod request;
 mod schedules;
 mod subscriptions;

@@ -16,7 +16,7 @@ mod unfinished;
 
 pub(crate) use client::{Consumer, GroupClient, GroupClosed, LeaseRequest, OpenStream};
 pub use client::{ReceiptAction, Redelivery};
-pub(crate) use dead_letters::{REDRIVEN_FOR, Record, dead_letter_topic};
+pub(crate) use dead_letters::{DEAD_LETTER_SUFFIX, REDRIVEN_FOR, Record, dead_letter_topic};
 pub(crate) use delivery::Delivered;
 pub use task::GroupBounds;
 pub(crate) use task::{GroupTask, Start};
