@@ -35,9 +35,14 @@ impl ApiError {
     }
 
     pub(crate) fn into_answer(self) -> Answer {
+        self.answer_by(|status, body| json_bytes(status, body.to_json()))
+    }
+
+    /// The answer as a dialect words it.
+    pub(crate) fn answer_by(self, encode: impl FnOnce(StatusCode, ErrorBody) -> Answer) -> Answer {
         let status = StatusCode::from_u16(self.code.http_status());
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut answer = json_bytes(status, ErrorBody::new(self.code, self.message).to_json());
+        let mut answer = encode(status, ErrorBody::new(self.code, self.message));
         if let Some(seconds) = self.retry_after_seconds {
             answer
                 .headers_mut()

@@ -22,6 +22,7 @@
 //! | `/nodes` | `dialects::minimq` |
 //! | `/ack`, `/topics` | `dialects::partitioned` |
 //! | `/tasks` | `dialects::worker_queue` |
+//! | `/publish`, `/consume/{topic}`, `/register`, `/deadletter/…` | `dialects::publish_consume` |
 
 mod answer;
 mod backends;

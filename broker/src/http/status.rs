@@ -1,16 +1,18 @@
 //! How the broker is: for load balancers, for Prometheus, and for people who open the port.
 
 use super::answer::{Answer, body_of, json, text};
+use super::dialects::publish_consume;
 use super::{Route, State, with};
 use crate::metrics::{render_groups, render_targets};
 use http::StatusCode;
+use serde::Serialize;
 use warp::Filter;
 use weir_protocol::shapes::Health;
 
 pub(super) fn routes(state: &State) -> Route {
     let health = warp::path!("health")
         .and(warp::get())
-        .map(|| json(StatusCode::OK, &status("healthy", Vec::new())));
+        .map(|| json(StatusCode::OK, &healthy()));
     let ready = warp::path!("ready")
         .and(warp::get())
         .and(with(state))
@@ -50,6 +52,22 @@ fn status(status: &str, problems: Vec<String>) -> Health {
         status: status.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         problems,
+    }
+}
+
+/// One object for all dialects.
+#[derive(Serialize)]
+struct Healthy {
+    #[serde(flatten)]
+    own: Health,
+    #[serde(flatten)]
+    publish_consume: publish_consume::Constants,
+}
+
+fn healthy() -> Healthy {
+    Healthy {
+        own: status("healthy", Vec::new()),
+        publish_consume: publish_consume::CONSTANTS,
     }
 }
 

@@ -8,7 +8,12 @@ async fn a_broker_that_serves_is_healthy_and_ready() {
     let broker = TestBroker::start().await;
     let version = env!("CARGO_PKG_VERSION");
     let health = broker.get("/health").await.expect(200).json();
-    assert_eq!(health, json!({"status": "healthy", "version": version}));
+    // With what every answer of the publish/consume broker carries.
+    let expected = json!({
+        "status": "healthy", "version": version,
+        "load_balancing": "fair_dispatch", "broker": "custom_durable_file_backed",
+    });
+    assert_eq!(health, expected);
     let ready = broker.get("/ready").await.expect(200).json();
     assert_eq!(ready, json!({"status": "ready", "version": version}));
 }

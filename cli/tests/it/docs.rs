@@ -118,9 +118,10 @@ fn slow_every_example_of_the_documentation_works() {
         let built = binaries().join(binary).exists();
         assert!(built, "build it first: cargo build -p {binary}");
     }
-    let pages = fs::read_dir(root().join("docs"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
+    let folders =
+        ["docs", "docs/dialects"].map(|folder| fs::read_dir(root().join(folder)).unwrap());
+    let pages = folders.into_iter().flatten();
+    let pages = pages.map(|entry| entry.unwrap().path());
     let pages = pages.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
     let run: usize = pages
         .chain([root().join("README.md")])

@@ -13,6 +13,7 @@
 mod minimq;
 mod partitioned;
 mod worker_queue;
+pub(super) mod publish_consume;
 
 use super::answer::answer;
 use super::query::raw_query;
@@ -28,6 +29,8 @@ pub(super) fn routes(state: &State) -> Route {
         .or(consume(state, &partitioned))
         .unify()
         .or(minimq::routes(state))
+        .unify()
+        .or(publish_consume::routes(state))
         .unify()
         .or(partitioned::routes(&partitioned))
         .unify()
