@@ -21,6 +21,7 @@ mod error;
 mod events;
 mod fetch;
 mod follow;
+mod gateway;
 mod group_stream;
 mod groups;
 mod health;
@@ -48,3 +49,5 @@ pub use read_from::ReadFrom;
 pub use schedules::ScheduleOptions;
 pub use stream::{MessageStream, Streamed, StreamedMessage};
 pub use verbatim::Verbatim;
+/// What [`Client::workers`] and [`Client::backends`] tell, by name, for those who pass it on.
+pub use weir_protocol::shapes::{BackendInfo, BreakerInfo, BreakerState, GatewayStats, WorkerInfo};

@@ -1,10 +1,13 @@
 //! The JSON objects of the native API, as both sides see them. Fields may be added, never renamed.
 
+mod gateway;
+
 pub use crate::schedules::{MoveRequest, Schedule, Schedules};
 pub use crate::workers::{
     BackendAnswer, BackendInfo, BackendMessage, Backends, BreakerInfo, BreakerState,
     BreakerTransition, NewWorker, QueueId, QueueRef, WorkerChange, WorkerId, WorkerInfo, Workers,
 };
+pub use gateway::GatewayStats;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
