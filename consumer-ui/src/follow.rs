@@ -1,12 +1,14 @@
-//! What reads the broker: one stream for each of the agents' topics, and a look at all topics now
-//! and then. All of it goes on for ever: a broker that is away, a topic that does not exist yet and
+//! What reads the broker: one stream for each of the agents' topics, and a look at all topics and at
+//! who is pushed to (`delivery`) now and then. All of it goes on for ever: a broker that is away, a topic that does not exist yet and
 //! a message that is no sample are waited for, counted and passed over.
+
+mod delivery;
 
 use crate::fold::shapes::GroupRow;
 use crate::fold::{TopicReading, WINDOW_MS};
 use crate::metrics::FollowMetrics;
 use crate::sample::{HostTopic, Sample};
-use crate::view::{Stopping, Told, ViewClient};
+use crate::view::{BrokerReading, Stopping, Told, ViewClient};
 use std::time::{Duration, Instant};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -115,22 +117,29 @@ impl Follower {
         }
     }
 
-    /// Asks for the broker's topics and groups every two seconds until `stop`.
+    /// Asks for the broker's topics, groups and workers every two seconds until `stop`.
     pub(crate) async fn watch_topics(self, stop: CancellationToken) {
         let mut every = tokio::time::interval(TOPICS_EVERY);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let watching = async {
             loop {
                 every.tick().await;
-                let readings = self.read_topics().await;
-                self.metrics.broker_up.set(f64::from(readings.is_ok()));
-                let readings = readings.map_err(|error| error.to_string());
-                if self.view.tell(Told::Broker(readings)).await.is_err() {
+                let reading = self.read_broker().await;
+                self.metrics.broker_up.set(f64::from(reading.is_ok()));
+                let reading = reading.map_err(|error| error.to_string());
+                if self.view.tell(Told::Broker(reading)).await.is_err() {
                     return;
                 }
             }
         };
         stop.run_until_cancelled(watching).await;
+    }
+
+    /// Without topics there is no broker; the rest may be missing.
+    async fn read_broker(&self) -> Result<BrokerReading, ClientError> {
+        let topics = self.read_topics().await?;
+        let delivery = self.read_delivery().await;
+        Ok(BrokerReading { topics, delivery })
     }
 
     async fn read_topics(&self) -> Result<Vec<TopicReading>, ClientError> {

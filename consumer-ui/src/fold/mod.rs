@@ -11,10 +11,12 @@
 //! | `sequence`, `delay` | repeated, missing and late samples |
 //! | `charts`, `history` | which points a sample adds, and the columns that keep them |
 //! | `topics` | the broker's topics, with rates |
+//! | `delivery` | workers, backends, the partitioned queue |
 //! | `shapes` | the JSON that the page gets |
 
 mod charts;
 mod delay;
+mod delivery;
 mod history;
 mod node;
 mod sequence;
@@ -23,6 +25,7 @@ pub mod shapes;
 mod tests;
 mod topics;
 
+pub use delivery::DeliveryReading;
 pub use history::WINDOW_MS;
 pub use node::{Node, Place};
 pub use topics::{TopicReading, TopicsView};

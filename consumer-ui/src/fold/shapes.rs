@@ -1,6 +1,9 @@
 //! What the page gets: the JSON of `/api`. Times are milliseconds since the Unix epoch; `null` is
 //! not known, and in a chart a gap.
 
+mod delivery;
+
+pub use delivery::{BreakerRow, Delivery, GatewayRow, Listing, Missing, TargetRow, WorkerRow};
 use serde::Serialize;
 
 /// All nodes, in order of name.
@@ -191,13 +194,15 @@ pub struct ChartPoints {
     pub values: Vec<Vec<f32>>,
 }
 
-/// All topics, in order of name.
+/// All topics, in order of name, and who is pushed to.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct TopicsPage {
     /// When the broker was asked.
     pub now: u64,
     /// The topics.
     pub topics: Vec<TopicRow>,
+    /// Workers, backends, and the partitioned queue.
+    pub delivery: Delivery,
 }
 
 /// One topic.

@@ -1,5 +1,6 @@
 //! The topics page: what the broker said, and rates from what it said before.
 
+use super::DeliveryReading;
 use super::shapes::{GroupRow, TopicRow, TopicsPage};
 use std::collections::BTreeMap;
 
@@ -38,7 +39,7 @@ struct Counted {
 
 impl TopicsView {
     /// Takes what the broker said at `now`.
-    pub fn apply(&mut self, readings: Vec<TopicReading>, now: u64) {
+    pub fn apply(&mut self, readings: Vec<TopicReading>, delivery: DeliveryReading, now: u64) {
         let seconds = now.saturating_sub(self.page.now) as f64 / 1_000.0;
         let seconds = (self.page.now > 0 && seconds > 0.0).then_some(seconds);
         let mut counted = BTreeMap::new();
@@ -56,7 +57,11 @@ impl TopicsView {
         }
         topics.sort_by(|one, other| one.topic.cmp(&other.topic));
         self.before = counted;
-        self.page = TopicsPage { now, topics };
+        self.page = TopicsPage {
+            now,
+            topics,
+            delivery: delivery.tables(),
+        };
     }
 
     /// The page.
@@ -100,11 +105,19 @@ mod tests {
         }
     }
 
+    fn nothing() -> DeliveryReading {
+        DeliveryReading {
+            workers: Ok(Vec::new()),
+            backends: Ok(Vec::new()),
+            gateway: Ok(None),
+        }
+    }
+
     #[test]
     fn rates_come_from_two_readings_of_the_same_topic() {
         let mut view = TopicsView::default();
         let mut rates = |reading, now| {
-            view.apply(vec![reading], now);
+            view.apply(vec![reading], nothing(), now);
             let row = &view.page().topics[0];
             (row.publish_per_second, row.bytes_per_second)
         };

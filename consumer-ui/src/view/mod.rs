@@ -7,7 +7,7 @@
 mod task;
 
 use crate::fold::shapes::{Fleet, NodePage, NodePoints, TopicsPage};
-use crate::fold::{Place, TopicReading};
+use crate::fold::{DeliveryReading, Place, TopicReading};
 use crate::sample::Sample;
 use bytes::Bytes;
 use task::ViewTask;
@@ -31,7 +31,14 @@ pub(crate) enum Told {
         node: String,
         stored: u64,
     },
-    Broker(Result<Vec<TopicReading>, String>),
+    Broker(Result<BrokerReading, String>),
+}
+
+/// What the broker said when it was asked.
+#[derive(Debug)]
+pub(crate) struct BrokerReading {
+    pub(crate) topics: Vec<TopicReading>,
+    pub(crate) delivery: DeliveryReading,
 }
 
 #[derive(Debug)]

@@ -77,9 +77,9 @@ impl ViewTask {
         match told {
             Told::Sample { sample, stored } => self.apply(sample, stored, now),
             Told::Seen { node, stored } => self.view.seen(&node, stored, now),
-            Told::Broker(Ok(readings)) => {
+            Told::Broker(Ok(reading)) => {
                 self.set_broker(None);
-                self.topics.apply(readings, now);
+                self.topics.apply(reading.topics, reading.delivery, now);
                 self.topics_json.send_replace(json(self.topics.page()));
             }
             Told::Broker(Err(error)) => self.set_broker(Some(error)),

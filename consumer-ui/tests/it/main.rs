@@ -8,6 +8,8 @@
 )]
 
 mod api;
+mod canned;
+mod delivery;
 mod events;
 mod exporter;
 mod page;

@@ -103,8 +103,12 @@ pub(crate) struct Ui {
 
 impl Ui {
     pub(crate) async fn following(broker: &Broker) -> Self {
+        Self::of(&format!("http://{}", broker.address())).await
+    }
+
+    pub(crate) async fn of(broker_url: &str) -> Self {
         let settings = weir_ui::Settings::embedded(
-            format!("http://{}", broker.address()),
+            broker_url.to_owned(),
             "127.0.0.1:0".parse().unwrap(),
             Duration::from_secs(20),
         );
@@ -151,6 +155,15 @@ impl Ui {
             (answer.status == 200)
                 .then(|| answer.json())
                 .filter(|page| wanted(page))
+        })
+        .await
+    }
+
+    /// Waits until the topics page's tables are as `wanted` says.
+    pub(crate) async fn delivery(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        eventually("the tables of the topics page", async || {
+            let delivery = self.get("/api/topics").await.json()["delivery"].take();
+            Some(delivery).filter(|delivery| wanted(delivery))
         })
         .await
     }
