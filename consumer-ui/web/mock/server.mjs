@@ -3,11 +3,13 @@
 //
 //   node mock/server.mjs [port]        POST /mock/drop?seconds=3  /mock/broker?connected=false
 //                                      /mock/nodes?count=0        /mock/topics?count=0
+//                                      /mock/delivery?kind=none   (everything, none, old)
 
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
+import { delivery } from "./delivery.mjs";
 import { detail, fleet, NODES, points, topics } from "./world.mjs";
 
 const DIST = fileURLToPath(new URL("../dist", import.meta.url));
@@ -15,7 +17,7 @@ const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", "
 const SECURITY = { "content-security-policy": "default-src 'self'", "x-content-type-options": "nosniff", "referrer-policy": "no-referrer" };
 
 export function start(port = 0) {
-  const world = { connected: true, nodes: NODES, topics: Number.POSITIVE_INFINITY, refuseUntil: 0, streams: new Set() };
+  const world = { connected: true, nodes: NODES, topics: Number.POSITIVE_INFINITY, delivery: "everything", refuseUntil: 0, streams: new Set() };
   const server = createServer((request, response) => answer(world, request, response).catch(() => response.destroy()));
   return new Promise((resolve) => {
     server.listen(port, "127.0.0.1", () => resolve({ server, url: `http://127.0.0.1:${server.address().port}`, stop: () => stop(world, server) }));
@@ -49,6 +51,7 @@ function control(world, url, response) {
   if (url.pathname === "/mock/broker") world.connected = value("connected") !== "false";
   if (url.pathname === "/mock/nodes") world.nodes = NODES.slice(0, Number(value("count") ?? NODES.length));
   if (url.pathname === "/mock/topics") world.topics = Number(value("count") ?? Number.POSITIVE_INFINITY);
+  if (url.pathname === "/mock/delivery") world.delivery = value("kind") ?? "everything";
   json(response, 200, {});
 }
 
@@ -71,7 +74,7 @@ function fleetNow(world) {
 }
 
 function topicsNow(world) {
-  const now = topics(Date.now());
+  const now = topics(Date.now(), delivery(Date.now(), world.delivery));
   return { ...now, topics: now.topics.slice(0, world.topics) };
 }
 

@@ -5,7 +5,7 @@ const GiB = 1024 ** 3;
 const MiB = 1024 ** 2;
 
 /** Smooth noise in 0..1 from a seed and a time. */
-function noise(seed, at, period) {
+export function noise(seed, at, period) {
   const x = at / period;
   const whole = Math.floor(x);
   const part = x - whole;
@@ -191,7 +191,7 @@ export function points(node, since, now) {
 
 const group = (name, lag_records, lag_seconds, in_flight = 0, redelivered = 0) => ({ group: name, lag_records: Math.round(lag_records), lag_seconds, in_flight: Math.round(in_flight), redelivered });
 
-export function topics(now) {
+export function topics(now, delivery) {
   const rate = (seed, top) => top * (0.6 + 0.4 * noise(seed, now, 20_000));
   const seconds = Math.floor(now / 1000) % 100_000_000;
   const topic = (name, partitions, seed, top, size, groups) => {
@@ -200,6 +200,7 @@ export function topics(now) {
   };
   return {
     now,
+    delivery,
     topics: [
       topic("orders", 8, 1, 1840, 412, [group("billing", rate(3, 40), 0.4, 24, 3), group("fraud-detection", 18_400 + rate(4, 900), 742, 500, 1207), group("warehouse", 0, 0, 8, 0)]),
       topic("orders.dead-letter", 1, 2, 0, 0, [group("on-call", 12, 93, 1, 0)]),

@@ -105,4 +105,60 @@ export interface Topic {
 export interface Topics {
   now: number;
   topics: Topic[];
+  delivery: Delivery;
+}
+
+export type BreakerState = "CLOSED" | "OPEN" | "HALF_OPEN";
+
+export interface Breaker {
+  state: BreakerState;
+  since: number | null;
+  next_trial_at: number | null;
+  consecutive_failures: number;
+  opened: number;
+}
+
+/** Whom messages are pushed to. Totals count since the broker started. */
+export interface Target {
+  target: string;
+  breaker: Breaker;
+  in_flight: number;
+  delivered: number;
+  failed: number;
+  last_error: string | null;
+}
+
+export interface Worker extends Target {
+  id: number;
+  topic: string;
+  group: string;
+  queue: number | null;
+  concurrency: number;
+  paused: boolean;
+}
+
+/** Those in trouble first; `total` and `open` also count what is not among the rows. */
+export interface Listing<T> {
+  rows: T[];
+  total: number;
+  open: number;
+}
+
+/** The queue of the partitioned broker's clients. */
+export interface Gateway {
+  topic: string;
+  consumers: number;
+  producers: number;
+  partitions: number;
+  brokers: number;
+  messages_in_queue: number;
+  sent: number;
+  received: number;
+}
+
+export interface Delivery {
+  workers: Listing<Worker>;
+  backends: Listing<Target>;
+  gateway: Gateway | null;
+  missing: { part: "workers" | "backends" | "gateway"; reason: string }[];
 }

@@ -1,6 +1,6 @@
 /** How bad is it, and who comes first. Pure; the page decides when to ask. */
 
-import type { Group, NodeSummary, Topic } from "./model";
+import type { Gateway, Group, NodeSummary, Target, Topic, Worker } from "./model";
 import type { Sort } from "./router";
 
 export type Level = "ok" | "warn" | "bad";
@@ -84,6 +84,25 @@ export function matches(node: NodeSummary, filter: string): boolean {
 
 export function matchesTopic(topic: Topic, filter: string): boolean {
   const text = [topic.topic, ...topic.groups.map((group) => group.group)].join(" ").toLowerCase();
+  return words(filter).every((word) => text.includes(word));
+}
+
+export function matchesWorker(worker: Worker, filter: string): boolean {
+  const text = [worker.topic, worker.group, worker.paused ? "paused" : "", targetText(worker)].join(" ").toLowerCase();
+  return words(filter).every((word) => text.includes(word));
+}
+
+export function matchesBackend(backend: Target, filter: string): boolean {
+  const text = `backend ${targetText(backend)}`.toLowerCase();
+  return words(filter).every((word) => text.includes(word));
+}
+
+function targetText(target: Target): string {
+  return `${target.target} ${target.breaker.state.replace("_", " ")}`;
+}
+
+export function matchesGateway(gateway: Gateway, filter: string): boolean {
+  const text = `${gateway.topic} partitioned queue`.toLowerCase();
   return words(filter).every((word) => text.includes(word));
 }
 

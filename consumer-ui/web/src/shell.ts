@@ -1,6 +1,8 @@
 /** What surrounds every page: navigation, status, banner, help, the screen reader's voice. */
 
+import { openCount } from "./breaker";
 import { el, setAttribute, setText, svg } from "./dom";
+import { count, plural } from "./format";
 import type { Binding } from "./keyboard";
 import { FLEET, type Route, TOPICS } from "./router";
 import type { State } from "./store";
@@ -27,6 +29,9 @@ export class Frame {
   readonly main = el("main", { id: "main", tabindex: "-1" });
   readonly #fleet = link(FLEET, "Fleet");
   readonly #topics = link(TOPICS, "Topics");
+  readonly #openNumber = el("span", { "aria-hidden": "true" });
+  readonly #openWords = el("span", { class: "visually-hidden" });
+  readonly #open = el("span", { class: "badge", hidden: "" }, this.#openNumber, this.#openWords);
   readonly #status = el("span", { class: "status" }, el("span", { class: "dot", "aria-hidden": "true" }), el("span", { class: "status-text" }));
   readonly #pause = new IconButton("Pause updates (Space)", "pause");
   readonly #theme = new IconButton("Theme", "system");
@@ -40,6 +45,7 @@ export class Frame {
     this.#pause.element.addEventListener("click", events.pause);
     this.#theme.element.addEventListener("click", events.theme);
     this.#help.element.addEventListener("click", events.help);
+    this.#topics.append(this.#open);
     document.body.append(this.#skipLink(), this.#header(), this.main, this.#banner, this.#voice, this.#dialog);
   }
 
@@ -49,6 +55,7 @@ export class Frame {
     const full = `${title} · Weir`;
     if (document.title !== full) document.title = full;
     this.#showStatus(state, paused);
+    this.#showOpen(state.topics === null ? 0 : openCount(state.topics.delivery));
     this.#showTheme(theme);
     this.main.toggleAttribute("data-stale", state.link === "lost");
     this.#showBanner(problem(state));
@@ -82,6 +89,15 @@ export class Frame {
     setAttribute(this.#status, "data-kind", kind);
     setText(this.#status.lastElementChild ?? this.#status, text);
     this.#pause.show(paused ? "Resume updates (Space)" : "Pause updates (Space)", paused ? "play" : "pause");
+  }
+
+  /** Targets that get nothing are to be seen from every page. */
+  #showOpen(open: number): void {
+    this.#open.hidden = open === 0;
+    const words = `${plural(open, "circuit breaker")} open`;
+    setText(this.#openNumber, count(open));
+    setText(this.#openWords, open === 0 ? "" : `, ${words}`);
+    setAttribute(this.#open, "title", words);
   }
 
   #showTheme(theme: Theme): void {

@@ -42,6 +42,11 @@ if (mock !== null) {
   await check("gaps are gaps", gapsAreGaps);
   await check("a lost server shows a banner and recovers without reload", serverLossRecovers);
   await check("a lost broker shows a banner", brokerLossShows);
+  await check("open breakers come first and are counted on every page", openBreakersShow);
+  await check("a breaker's state is told without colour", breakersNeedNoColour);
+  await check("a hostile target stays text", hostileTargetStaysText);
+  await check("workers are filtered and reached by keyboard", workersByKeyboard);
+  await check("tables without rows are not there", emptyTablesAreNotThere);
   await check("an empty fleet tells what to do", emptyFleetHelps);
 }
 await browser.close();
@@ -331,9 +336,82 @@ async function brokerLossShows() {
   });
 }
 
+function workerRow(page, text) {
+  return page.locator('section[aria-label="Workers"] tbody tr', { hasText: text });
+}
+
+async function openBreakersShow() {
+  await withPage("/", {}, async (page) => {
+    await page.waitForSelector('.nav .badge:visible:has-text("3")');
+    assert.match(await page.locator(".nav .badge").innerText(), /3/);
+    assert.equal(await page.locator(".nav .badge").getAttribute("title"), "3 circuit breakers open");
+    await page.click(".nav a:has-text('Topics')");
+    await page.waitForFunction(() => document.title === "(3 open) Topics · Weir");
+    const states = await page.locator('section[aria-label="Workers"] .breaker-word').allTextContents();
+    assert.deepEqual(states, ["open", "open", "half open", "closed", "closed", "closed"]);
+    assert.equal(await page.locator('section[aria-label="Workers"] header .chip').textContent(), "2 open");
+    assert.match(await workerRow(page, "billing").first().innerText(), /next trial (now|in \d+ s)/);
+    assert.equal(await page.locator('section[aria-label="Partitioned queue"] tbody tr > *').count(), 8);
+  });
+}
+
+/** Each state has a word and a shape of its own. */
+async function breakersNeedNoColour() {
+  await withPage("/topics", {}, async (page) => {
+    await page.waitForSelector('section[aria-label="Workers"] .breaker');
+    const marks = await page.locator(".breaker").evaluateAll((all) => all.map((one) => [one.dataset.state, one.querySelector(".breaker-word").textContent, one.querySelector("path").getAttribute("d")].join("|")));
+    for (const part of [0, 1, 2]) assert.equal(new Set(marks.map((mark) => mark.split("|")[part])).size, 3);
+    assert.equal(new Set(marks).size, 3);
+  });
+}
+
+async function hostileTargetStaysText() {
+  await withPage("/topics", {}, async (page) => {
+    await page.waitForSelector('section[aria-label="Workers"] tbody tr');
+    const row = workerRow(page, `tcp://${HOSTILE}:9000`);
+    assert.equal(await row.locator(".address").textContent(), `tcp://${HOSTILE}:9000`);
+    assert.equal(await row.locator(".error-text").textContent(), `connection refused by ${HOSTILE}`);
+    assert.equal(await page.locator("img").count(), 0);
+  });
+}
+
+async function workersByKeyboard() {
+  await withPage("/topics", {}, async (page) => {
+    await page.waitForSelector('section[aria-label="Workers"] tbody tr');
+    await page.keyboard.press("/");
+    await page.keyboard.type("billing open");
+    await page.waitForFunction(() => document.querySelectorAll(".targets tbody tr").length === 2);
+    await page.keyboard.press("Enter");
+    await page.keyboard.press("j");
+    assert.match(await page.evaluate(() => document.activeElement.textContent), /orders.*billing/);
+    const hidden = () => page.evaluate(() => {
+      const error = document.activeElement.querySelector(".error-text");
+      return error.scrollHeight - error.clientHeight;
+    });
+    assert.equal(await hidden(), 0, "the whole error is readable at the selected row");
+    assert.equal(await page.locator(".empty").count(), 0);
+  });
+}
+
+async function emptyTablesAreNotThere() {
+  await withPage("/topics", {}, async (page) => {
+    await page.waitForSelector('section[aria-label="Workers"] tbody tr');
+    await tell("/mock/delivery?kind=none");
+    await page.waitForSelector(".delivery", { state: "hidden" });
+    assert.equal(await page.locator(".delivery:visible, .missing:visible, .badge:visible").count(), 0);
+    await tell("/mock/delivery?kind=old");
+    await page.waitForSelector(".missing:visible");
+    assert.equal(await page.locator(".missing").textContent(), "Workers and backends are not shown: this version of the broker does not list them.");
+    await page.screenshot({ path: join(folder, "topics-old-broker.png"), fullPage: true });
+    await tell("/mock/delivery?kind=everything");
+    await page.waitForSelector('section[aria-label="Workers"] tbody tr');
+  });
+}
+
 async function emptyFleetHelps() {
   await tell("/mock/nodes?count=0");
   await tell("/mock/topics?count=0");
+  await tell("/mock/delivery?kind=none");
   await withPage("/", {}, async (page) => {
     await page.waitForSelector(".empty:has-text('weir-agent --broker http://127.0.0.1:5000')");
     await page.screenshot({ path: join(folder, "fleet-empty.png") });

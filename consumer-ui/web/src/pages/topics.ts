@@ -1,10 +1,12 @@
-/** The messages' flow: what comes in, where it lies, who reads it and how far behind. */
+/** The messages' flow: what comes in, where it lies, who reads it and how far behind, whom it is pushed to. */
 
+import { openCount } from "../breaker";
 import { arrange, el } from "../dom";
 import { bytes, bytesPerSecond, count, duration, perSecond, plural } from "../format";
 import type { Topic, Topics } from "../model";
 import { type Level, lagLevel, matchesTopic, sortedTopics } from "../order";
 import type { Route } from "../router";
+import { DeliveryTables } from "./delivery";
 import type { Page, Shell, View } from "./page";
 import { empty, searchBox, Tile } from "./parts";
 import { TopicFlow } from "./topic-flow";
@@ -20,18 +22,21 @@ export class TopicsPage implements Page {
   readonly #flows = new Map<string, TopicFlow>();
   readonly #list = el("div", { class: "flows" });
   readonly #nothing = el("div");
+  readonly #delivery = new DeliveryTables();
   #shown: TopicFlow[] = [];
 
   constructor(shell: Shell) {
-    this.search = searchBox("Filter topics and groups", (filter) => shell.go({ ...this.#route, filter }, "replace"));
+    this.search = searchBox("Filter topics and workers", (filter) => shell.go({ ...this.#route, filter }, "replace"));
     this.#tileRow = el("div", { class: "tiles" }, ...Object.values(this.#tiles).map((tile) => tile.element));
     const heads = el("div", { class: "flow-heads", "aria-hidden": "true" }, el("span", {}, "Topic"), el("span"), el("span", {}, "Groups reading it"));
     const bar = el("div", { class: "bar" }, el("h1", {}, "Topics"), el("span", { class: "grow" }), this.search);
-    this.element = el("div", { class: "page" }, bar, this.#tileRow, this.#nothing, heads, this.#list);
+    this.element = el("div", { class: "page" }, bar, this.#tileRow, this.#nothing, heads, this.#list, this.#delivery.element);
   }
 
-  title(): string {
-    return "Topics";
+  title(view: View): string {
+    const { topics } = view.state;
+    const open = topics === null ? 0 : openCount(topics.delivery);
+    return open === 0 ? "Topics" : `(${open} open) Topics`;
   }
 
   update(view: View): void {
@@ -42,11 +47,14 @@ export class TopicsPage implements Page {
     const shown = sortedTopics((topics?.topics ?? []).filter((topic) => matchesTopic(topic, this.#route.filter)));
     if (topics !== null) this.#showTiles(topics.topics);
     this.#showFlows(shown, topics, view);
-    this.#showNothing(topics, shown.length);
+    const targetsShown = topics !== null && this.#delivery.show(topics.delivery, this.#route.filter, view.now);
+    this.#delivery.element.hidden = topics === null;
+    this.element.toggleAttribute("data-empty", shown.length === 0);
+    this.#showNothing(topics, shown.length > 0, targetsShown);
   }
 
   items(): HTMLElement[] {
-    return this.#shown.map((flow) => flow.focusable);
+    return [...this.#shown.map((flow) => flow.focusable), ...this.#delivery.items()];
   }
 
   themeChanged(): void {}
@@ -78,20 +86,26 @@ export class TopicsPage implements Page {
     arrange(this.#list, this.#shown.map((flow) => flow.element));
   }
 
-  #showNothing(topics: Topics | null, shown: number): void {
-    const kind = shown > 0 ? "" : topics === null ? "loading" : topics.topics.length === 0 ? "none" : `filtered ${this.#route.filter}`;
+  #showNothing(topics: Topics | null, topicsShown: boolean, targetsShown: boolean): void {
+    const kind = this.#emptiness(topics, topicsShown, targetsShown);
     this.#tileRow.hidden = kind === "loading" || kind === "none";
-    this.element.toggleAttribute("data-empty", shown === 0);
     if (this.#nothing.getAttribute("data-kind") === kind) return;
     this.#nothing.setAttribute("data-kind", kind);
     this.#nothing.replaceChildren(...this.#reason(kind));
+  }
+
+  /** Targets without any topic are no reason to keep silent about how to get one. */
+  #emptiness(topics: Topics | null, topicsShown: boolean, targetsShown: boolean): string {
+    if (topics === null) return "loading";
+    if (topics.topics.length === 0) return "none";
+    return topicsShown || targetsShown ? "" : `filtered ${this.#route.filter}`;
   }
 
   #reason(kind: string): Node[] {
     if (kind === "") return [];
     if (kind === "loading") return [el("p", { class: "loading" }, "Waiting for the first figures…")];
     if (kind === "none") return [empty("No topic yet", "A topic is created by the first message published to it.", `weir produce orders '{"hello":"world"}'`)];
-    return [empty(`No topic or group matches “${this.#route.filter}”`, "Escape clears the filter.")];
+    return [empty(`No topic, group or worker matches “${this.#route.filter}”`, "Escape clears the filter.")];
   }
 }
 
