@@ -85,6 +85,21 @@ fn publish_hostile_samples(up: &Up) {
     }
 }
 
+/// A worker at a port where nobody listens; its address would be another as markup.
+fn register_absent_worker(up: &Up) {
+    let worker = r#"{"topic":"orders","target":"http://127.0.0.1:1/&lt;img&gt;"}"#;
+    let registered = Command::new("curl")
+        .args(["-sf", "--max-time", "5", "-d", worker])
+        .arg(format!("http://{}/v1/workers", up.address()))
+        .output()
+        .unwrap();
+    assert!(registered.status.success(), "{registered:?}");
+    let topics = format!("http://{}/api/topics", up.dashboard());
+    eventually(&topics, |page| {
+        (page["delivery"]["workers"]["total"] == 1).then_some(())
+    });
+}
+
 #[test]
 fn slow_the_page_works_in_a_real_browser() {
     let script = root().join("consumer-ui/web/tests/browser.mjs");
@@ -97,6 +112,7 @@ fn slow_the_page_works_in_a_real_browser() {
     eventually(&fleet, |fleet| {
         fleet["nodes"][0]["network_receive_bytes_per_second"].as_f64()
     });
+    register_absent_worker(&up);
     publish_hostile_samples(&up);
     eventually(&fleet, |fleet| {
         let mut nodes = fleet["nodes"].as_array()?.iter();
@@ -118,6 +134,7 @@ fn slow_the_page_works_in_a_real_browser() {
         printed.contains("a hostile node name stays text"),
         "{printed}"
     );
+    assert!(printed.contains("workers are shown"), "{printed}");
     assert_eq!(up.terminate().code(), Some(0));
 }
 

@@ -1,5 +1,5 @@
 use crate::canned::CannedBroker;
-use crate::support::Ui;
+use crate::support::{Broker, Ui};
 use serde_json::{Value, json};
 
 const HOSTILE: &str = "tcp://<img src=x onerror=alert(1)>:1";
@@ -62,6 +62,34 @@ async fn workers_backends_and_the_queue_are_on_the_topics_page() {
     let backend = &delivery["backends"]["rows"][0];
     assert_eq!(backend["breaker"]["state"], "HALF_OPEN");
     assert_eq!(backend["last_error"], Value::Null);
+    ui.stop().await.unwrap();
+}
+
+/// Nobody listens at port 1.
+#[tokio::test]
+async fn a_worker_that_is_not_there_is_shown_with_an_open_breaker() {
+    let broker = Broker::start().await;
+    let worker = json!({"topic": "orders", "target": "tcp://127.0.0.1:1", "concurrency": 4});
+    broker.post("/v1/workers", &worker).await;
+    for order in 0..5 {
+        broker
+            .post("/v1/topics/orders/messages", &json!(order))
+            .await;
+    }
+    let ui = Ui::following(&broker).await;
+    let delivery = ui
+        .delivery(|delivery| delivery["workers"]["open"] == 1)
+        .await;
+    let worker = &delivery["workers"]["rows"][0];
+    assert_eq!(worker["target"], "tcp://127.0.0.1:1");
+    assert_eq!(
+        (&worker["group"], &worker["concurrency"]),
+        (&json!("workers"), &json!(4))
+    );
+    assert_eq!(worker["delivered"], 0);
+    assert!(worker["breaker"]["next_trial_at"].is_number());
+    assert!(worker["last_error"].is_string());
+    assert_eq!(delivery["missing"], json!([]));
     ui.stop().await.unwrap();
 }
 

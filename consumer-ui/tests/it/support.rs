@@ -72,13 +72,24 @@ impl Broker {
             let line = json!({"topic": topic, "key": node, "payload": payload});
             lines.push_str(&format!("{line}\n"));
         }
+        self.created("/v1/messages", "application/x-ndjson", &lines)
+            .await;
+    }
+
+    /// Posts one value to an address where it makes something.
+    pub(crate) async fn post(&self, path: &str, value: &Value) {
+        self.created(path, "application/json", &value.to_string())
+            .await;
+    }
+
+    async fn created(&self, path: &str, content_type: &str, body: &str) {
+        let length = body.len();
         let head = format!(
-            "POST /v1/messages HTTP/1.1\r\nhost: weir\r\nconnection: close\r\n\
-             content-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n",
-            lines.len()
+            "POST {path} HTTP/1.1\r\nhost: weir\r\nconnection: close\r\n\
+             content-type: {content_type}\r\ncontent-length: {length}\r\n\r\n"
         );
         let mut connection = RawConnection::open(self.address()).await;
-        connection.send(head + &lines).await;
+        connection.send(head + body).await;
         let answer = connection.read_to_end().await;
         assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
     }

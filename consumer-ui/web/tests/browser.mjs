@@ -38,6 +38,7 @@ await check("the theme can be chosen and is kept", themeIsKept);
 await check("calm for those who ask for it", motionIsReduced);
 await check("an unknown node and an unknown page say so", missingPagesSpeak);
 if (await knows(HOSTILE)) await check("a hostile node name stays text", hostileNameStaysText);
+if (await pushes()) await check("workers are shown as the server tells of them", workersAreShown);
 if (mock !== null) {
   await check("gaps are gaps", gapsAreGaps);
   await check("a lost server shows a banner and recovers without reload", serverLossRecovers);
@@ -64,6 +65,14 @@ async function chosenNode() {
 async function knows(node) {
   const fleet = await (await fetch(`${base}/api/fleet`)).json();
   return fleet.nodes.some((one) => one.node === node);
+}
+
+async function workersNow() {
+  return (await (await fetch(`${base}/api/topics`)).json()).delivery.workers;
+}
+
+async function pushes() {
+  return (await workersNow()).total > 0;
 }
 
 async function check(name, run) {
@@ -333,6 +342,15 @@ async function brokerLossShows() {
     await page.waitForSelector(".banner[data-shown]:has-text('connection refused')");
     await tell("/mock/broker?connected=true");
     await page.waitForSelector(".banner:not([data-shown])", { state: "attached" });
+  });
+}
+
+async function workersAreShown() {
+  await withPage("/topics", {}, async (page) => {
+    await page.waitForSelector('section[aria-label="Workers"] tbody tr');
+    const { rows } = await workersNow();
+    const targets = await page.locator('section[aria-label="Workers"] .address').allTextContents();
+    assert.deepEqual(targets.sort(), rows.map((row) => row.target).sort());
   });
 }
 
