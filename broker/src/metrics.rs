@@ -1,8 +1,10 @@
 //! What the broker counts. Names begin with `weir_broker_`; handles are made once and kept, so that
 //! counting costs an addition. Per batch, never per message.
 
+mod gateway;
 mod targets;
 
+pub use gateway::render_gateway;
 pub use targets::render_targets;
 
 use metrics::{

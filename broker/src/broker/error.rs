@@ -97,6 +97,9 @@ pub enum BrokerError {
         /// The request's id.
         id: MessageId,
     },
+    /// The settings name no topic for the gateway.
+    #[error("there is no gateway here: the setting gateway-topic names none")]
+    NoGateway,
     /// A time of delivery that cannot be.
     #[error(transparent)]
     InvalidDelivery(#[from] InvalidDelivery),
@@ -275,6 +278,7 @@ impl BrokerError {
         match self {
             Self::UnknownTopic { .. } | Self::NobodyWaits { .. } => ErrorCode::UnknownTopic,
             Self::ReservedName { .. } => ErrorCode::InvalidTopic,
+            Self::NoGateway => ErrorCode::NotFound,
             Self::NoReply { .. } => ErrorCode::Timeout,
             Self::UnknownGroup { .. } => ErrorCode::UnknownGroup,
             Self::UnknownPartition { .. } => ErrorCode::UnknownPartition,

@@ -8,6 +8,7 @@ mod backends;
 mod dead_letters;
 mod error;
 mod fetch;
+mod gateway;
 mod group_stream;
 mod groups;
 mod hand_out;
@@ -28,6 +29,7 @@ pub use crate::group::{GroupBounds, ReceiptAction, Redelivery};
 pub use crate::topics::CreateTopics;
 pub use error::BrokerError;
 pub use fetch::{FetchRequest, Fetched, FetchedGap, FetchedLine, Fragment, ReadFrom, StreamReader};
+pub use gateway::{GatewayClient, GatewayMessage};
 pub use group_stream::{AckedBy, GroupStream, GroupStreamOptions};
 pub use groups::{LeaseOptions, LeasedMessage};
 pub use hand_out::HandOut;
@@ -44,6 +46,7 @@ use crate::registry::Registry;
 use crate::replies::Replies;
 use crate::topics::Topics;
 use ack_by_id::RememberedLeases;
+use gateway::Gateway;
 use schedules::Scheduling;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -74,6 +77,7 @@ struct Shared {
     /// Who gets messages pushed.
     push: Push,
     backends: Backends,
+    gateway: Gateway,
     /// What accepts nothing more until a restart.
     failures: StorageFailures,
     /// What must end although nobody waits for it any more; closing waits for it.

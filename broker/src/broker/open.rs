@@ -1,6 +1,7 @@
 //! From a data directory to a running broker and back.
 
 use super::ack_by_id::RememberedLeases;
+use super::gateway::Gateway;
 use super::schedules::Scheduling;
 use super::{Broker, BrokerError, CreateTopics, Shared};
 use crate::committer::{self, CommitterStart, CommitterThread};
@@ -157,6 +158,7 @@ impl Broker {
                 scheduling,
                 push,
                 backends,
+                gateway: Gateway::default(),
                 committer,
                 identity,
                 clock,

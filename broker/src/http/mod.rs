@@ -23,6 +23,7 @@
 //! | `/ack`, `/topics` | `dialects::partitioned` |
 //! | `/tasks` | `dialects::worker_queue` |
 //! | `/publish`, `/consume/{topic}`, `/register`, `/deadletter/…` | `dialects::publish_consume` |
+//! | `/api/python/…`, `/v1/gateway` | `dialects::gateway` |
 
 mod answer;
 mod backends;

@@ -3,7 +3,7 @@
 use super::answer::{Answer, body_of, json, text};
 use super::dialects::publish_consume;
 use super::{Route, State, with};
-use crate::metrics::{render_groups, render_targets};
+use crate::metrics::{render_gateway, render_groups, render_targets};
 use http::StatusCode;
 use serde::Serialize;
 use warp::Filter;
@@ -86,6 +86,9 @@ async fn metrics(state: &State) -> Answer {
     page.push_str(&render_groups(&state.broker.all_groups().await));
     let (workers, targets) = (state.broker.workers(), state.broker.push_targets());
     page.push_str(&render_targets(&workers, &targets));
+    if let Some(stats) = state.broker.gateway_stats().await {
+        page.push_str(&render_gateway(&stats));
+    }
     body_of(
         StatusCode::OK,
         "text/plain; version=0.0.4; charset=utf-8",

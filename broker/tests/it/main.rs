@@ -16,6 +16,7 @@ mod delivery;
 mod failing_disk;
 mod full_disk;
 mod gaps;
+mod gateway;
 mod group_stream;
 mod groups;
 mod grpc;

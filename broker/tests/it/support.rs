@@ -83,6 +83,11 @@ impl TestBroker {
         *self.running.grpc_addresses().first().expect("gRPC is on")
     }
 
+    /// Every address that HTTP listens on.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        self.running.http_addresses()
+    }
+
     pub(crate) fn data_dir(&self) -> &Path {
         self.data_dir.path()
     }

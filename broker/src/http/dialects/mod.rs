@@ -10,6 +10,7 @@
 //! | | `group` | `partitioned` |
 //! | | neither | `minimq`, which says what is missing |
 
+mod gateway;
 mod minimq;
 mod partitioned;
 mod worker_queue;
@@ -35,6 +36,8 @@ pub(super) fn routes(state: &State) -> Route {
         .or(partitioned::routes(&partitioned))
         .unify()
         .or(worker_queue::routes(state))
+        .unify()
+        .or(gateway::routes(state))
         .unify()
         .boxed()
 }
