@@ -13,8 +13,8 @@
 mod gateway;
 mod minimq;
 mod partitioned;
-mod worker_queue;
 pub(super) mod publish_consume;
+mod worker_queue;
 
 use super::answer::answer;
 use super::query::raw_query;
