@@ -94,7 +94,7 @@ impl Broker {
             target,
             ..
         } = &info;
-        tracing::info!(worker = %id, %topic, %group, %target, "registered a worker");
+        tracing::info!(worker = %id, %topic, %group, push_target = %target, "registered a worker");
         Ok(info)
     }
 
@@ -158,7 +158,7 @@ impl Broker {
             .change_registrations(move |all| all.remove_worker(id))
             .await?;
         let Registration { topic, target, .. } = &*removed;
-        tracing::info!(worker = %id, %topic, %target, "removed a worker");
+        tracing::info!(worker = %id, %topic, push_target = %target, "removed a worker");
         Ok(())
     }
 

@@ -102,9 +102,11 @@ impl Dispatcher {
         } else if !self.draining.is_cancelled() {
             tracing::warn!(%topic, %group, %error, "cannot push; it is tried again");
         }
-        let changed = self.roster.changed();
-        // Whatever happens meanwhile, it is looked at then.
-        let _changed = tokio::time::timeout(REST_AFTER_FAILURE, changed).await;
+        tokio::select! {
+            () = self.draining.cancelled() => {}
+            _ = self.roster.changed() => {}
+            () = tokio::time::sleep(REST_AFTER_FAILURE) => {}
+        }
     }
 }
 
@@ -344,6 +346,6 @@ fn log_failure(worker: &Worker, outcome: &Outcome) {
     if let Some(left_out) = worker.failures.admit(Instant::now().into_std()) {
         let registered = &worker.registration;
         let (topic, group, target) = (&registered.topic, &registered.group, &registered.target);
-        tracing::warn!(%topic, %group, %target, reason, left_out, "a delivery failed");
+        tracing::warn!(%topic, %group, push_target = %target, reason, left_out, "a delivery failed");
     }
 }

@@ -306,10 +306,10 @@ impl Gate {
         let (from, to) = (transition.from.as_str(), transition.to.as_str());
         match transition.to {
             BreakerState::Open => {
-                tracing::warn!(%target, from, to, reason, "a circuit breaker opened");
+                tracing::warn!(push_target = %target, from, to, reason, "a circuit breaker opened");
             }
             BreakerState::Closed | BreakerState::HalfOpen => {
-                tracing::info!(%target, from, to, reason, "a circuit breaker changed");
+                tracing::info!(push_target = %target, from, to, reason, "a circuit breaker changed");
             }
         }
     }

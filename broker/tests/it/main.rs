@@ -7,6 +7,7 @@
     reason = "tests state their expectations bluntly"
 )]
 
+mod backends;
 mod bad_input;
 mod consuming;
 mod crash;
@@ -35,6 +36,8 @@ mod partitioned;
 mod partitioned_load;
 mod partitioned_peers;
 mod publish_consume;
+mod push_load;
+mod push_workers;
 mod python;
 mod reported_letters;
 mod request_reply;
@@ -50,6 +53,7 @@ mod support;
 mod synced_first;
 mod topic_expiry;
 mod topics;
+mod workers;
 
 /// A broker to start, on a data directory of its own.
 fn broker() -> weir_testkit::BrokerSetup {
