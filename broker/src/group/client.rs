@@ -1,6 +1,7 @@
 //! The handle of a group: sends requests to the group's task and waits for the answers.
 
 use super::delivery::Leased;
+use super::partition::Redelivery;
 use super::task::{SettleReply, TakeReply};
 use super::unfinished::Holder;
 use crate::broker::BrokerError;
@@ -62,18 +63,6 @@ pub enum ReceiptAction {
         /// From now; the topic's when `None`.
         visibility_timeout: Option<Duration>,
     },
-}
-
-/// Whether and when a message that was given back is delivered again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Redelivery {
-    /// As the group's backoff says.
-    ByBackoff,
-    /// After so long.
-    After(Duration),
-    /// Never: it becomes a dead letter, however often it was delivered. A group that reads dead
-    /// letters tries it again at the backoff's cap.
-    Never,
 }
 
 /// What maintenance wants to know of a group.

@@ -14,9 +14,10 @@ mod partition;
 mod task;
 mod unfinished;
 
+pub use client::ReceiptAction;
 pub(crate) use client::{Consumer, GroupClient, GroupClosed, LeaseRequest, OpenStream};
-pub use client::{ReceiptAction, Redelivery};
 pub(crate) use dead_letters::{DEAD_LETTER_SUFFIX, REDRIVEN_FOR, Record, dead_letter_topic};
 pub(crate) use delivery::Delivered;
+pub use partition::Redelivery;
 pub use task::GroupBounds;
 pub(crate) use task::{GroupTask, Start};

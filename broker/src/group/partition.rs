@@ -15,9 +15,9 @@ mod rules;
 mod terms;
 
 pub(crate) use rules::Rules;
+pub use terms::Redelivery;
 pub(crate) use terms::{Exhausted, LeaseToken, NackTerms, Terms, Totals};
 
-use super::client::Redelivery;
 use super::unfinished::{Active, Holder, KeyHash, Phase, Unfinished};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

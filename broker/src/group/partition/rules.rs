@@ -1,6 +1,6 @@
 //! What applies to every message of a group.
 
-use super::super::client::Redelivery;
+use super::terms::Redelivery;
 use std::time::Duration;
 use weir_commitlog::Returned;
 use weir_types::{GroupOrdering, RetryBackoff, Timestamp};

@@ -1,7 +1,7 @@
 //! What is said of messages: by consumers, and to them.
 
-use super::super::client::Redelivery;
 use super::super::unfinished::Holder;
+use std::time::Duration;
 use weir_commitlog::DeadLetterIntent;
 use weir_types::{Offset, Timestamp};
 
@@ -31,6 +31,18 @@ pub(crate) struct Exhausted {
     pub(crate) reason: Option<Box<str>>,
     /// What the journal says of a move that was begun.
     pub(crate) intent: Option<DeadLetterIntent>,
+}
+
+/// Whether and when a message that was given back is delivered again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redelivery {
+    /// As the group's backoff says.
+    ByBackoff,
+    /// After so long.
+    After(Duration),
+    /// Never: it becomes a dead letter, however often it was delivered. A group that reads dead
+    /// letters tries it again at the backoff's cap.
+    Never,
 }
 
 /// How a message was given back.
