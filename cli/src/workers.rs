@@ -225,7 +225,7 @@ fn describe(worker: &WorkerInfo) -> String {
 fn breaker(breaker: &BreakerInfo) -> Vec<String> {
     let failures = breaker.consecutive_failures;
     let mut lines = vec![format!(
-        "breaker             {}, {failures} failures in a row, opened {} times",
+        "breaker             {}; failures in a row: {failures}; opened: {}",
         breaker.state.as_str(),
         breaker.opened
     )];

@@ -43,6 +43,7 @@ Publish:   curl -d '{\"hello\":\"world\"}' localhost:5000/v1/topics/greetings/me
 Read:      curl 'localhost:5000/v1/topics/greetings/messages?from=earliest'
 Follow:    curl -N 'localhost:5000/v1/topics/greetings/stream?from=earliest'
 Work:      curl -X POST 'localhost:5000/v1/topics/greetings/groups/workers/lease?wait=10s'
+Push:      curl -d '{\"topic\":\"greetings\",\"target\":\"http://127.0.0.1:8000/\"}' localhost:5000/v1/workers
 State:     /health  /ready  /metrics  /v1/topics
 "
 );
