@@ -2,6 +2,7 @@
 
 use super::delivery::Leased;
 use super::partition::Redelivery;
+use super::handing_over::HandedOver;
 use super::task::{SettleReply, TakeReply};
 use super::unfinished::Holder;
 use crate::broker::BrokerError;
@@ -84,7 +85,7 @@ pub(crate) type SeekTargets = Vec<(PartitionId, Offset)>;
 pub(super) enum GroupRequest {
     Lease {
         request: LeaseRequest,
-        reply: oneshot::Sender<Result<Leased, BrokerError>>,
+        reply: oneshot::Sender<HandedOver>,
     },
     Take {
         reply: TakeReply,
@@ -153,8 +154,8 @@ impl GroupClient {
 
     /// Leases up to `max_messages`; waits for a first one as long as the request says.
     pub(crate) async fn lease(&self, request: LeaseRequest) -> Answered<Leased> {
-        self.ask(|reply| GroupRequest::Lease { request, reply })
-            .await
+        let handed_over = self.ask(|reply| GroupRequest::Lease { request, reply });
+        Ok(handed_over.await?.claim())
     }
 
     /// Hands out the next message and finishes it, durably; `None` when there is none.

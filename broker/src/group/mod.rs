@@ -9,6 +9,7 @@
 mod client;
 mod dead_letters;
 mod delivery;
+mod handing_over;
 mod members;
 mod partition;
 mod task;

@@ -13,6 +13,7 @@ pub(super) use settle::{SettleReply, TakeReply};
 
 use super::client::{GroupClient, GroupRequest};
 use super::dead_letters::DeadLetters;
+use super::handing_over::Unclaimed;
 use super::members::Members;
 use super::partition::{PartitionState, Rules};
 use super::unfinished::Holder;
@@ -90,6 +91,8 @@ pub(crate) struct GroupTask {
     /// Partition to serve first, so that a busy one does not starve the others.
     turn: usize,
     waiters: Waiters,
+    /// What was leased for consumers that went away before they had it.
+    unclaimed: Unclaimed,
     /// Whether there is more to look at than one pass of reading did.
     behind: bool,
     broker_start: BrokerStart,
@@ -171,6 +174,7 @@ impl GroupTask {
             rules,
             turn: 0,
             waiters: Waiters::default(),
+            unclaimed: Unclaimed::default(),
             behind: false,
             broker_start: start.broker_start,
             committer: start.committer,
@@ -194,13 +198,14 @@ impl GroupTask {
     async fn run(mut self, mut mailbox: mpsc::Receiver<GroupRequest>) {
         let mut appended = self.topic.appended();
         let (draining, stop) = (self.draining.clone(), self.stop.clone());
+        let unclaimed = self.unclaimed.clone();
         self.start_moves();
         loop {
             let wake = self.next_wake();
             let goes_on = self.behind && !self.waiters.is_empty();
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = draining.cancelled(), if !self.waiters.is_empty() => self.waiters.give_up(),
+                () = draining.cancelled(), if !self.waiters.is_empty() => self.waiters.give_up(&self.unclaimed),
                 Some(request) = mailbox.recv() => self.handle(request, &mut appended).await,
                 _ = appended.changed(), if !self.waiters.is_empty() => self.serve_waiters().await,
                 Some((result, pending)) = self.commits.next() => {
@@ -211,12 +216,13 @@ impl GroupTask {
                     self.moved(place, moved);
                     self.serve_waiters().await;
                 }
+                () = unclaimed.has_come() => self.give_back_unclaimed(),
                 Some(holder) = self.streams.next() => self.stream_closed(holder).await,
                 () = std::future::ready(()), if goes_on => self.serve_waiters().await,
                 () = tokio::time::sleep_until(wake) => self.tick().await,
             }
         }
-        self.waiters.give_up();
+        self.waiters.give_up(&self.unclaimed);
         while let Some((result, pending)) = self.commits.next().await {
             self.committed(result, pending);
         }

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use weir_broker::BrokerError;
 use weir_broker::broker::{LeaseOptions, LeasedMessage};
+use weir_testkit::eventually;
 use weir_types::{GroupName, TopicName};
 
 fn receipts(messages: &[Value]) -> Value {
@@ -29,17 +30,20 @@ fn names() -> (TopicName, GroupName) {
     )
 }
 
-/// A lease through the core that waits so long that only an event can end it.
-async fn patient_lease(broker: &TestBroker) -> Result<Vec<LeasedMessage>, BrokerError> {
-    let (topic, group) = names();
-    let options = LeaseOptions {
+/// What a patient caller asks of the core: it waits so long that only an event can end it.
+fn patience() -> LeaseOptions {
+    LeaseOptions {
         max_messages: 1,
         max_bytes: 1024,
         wait: Duration::from_secs(60),
         visibility_timeout: None,
         member: None,
-    };
-    soon(broker.core().lease(&topic, &group, options)).await
+    }
+}
+
+async fn patient_lease(broker: &TestBroker) -> Result<Vec<LeasedMessage>, BrokerError> {
+    let (topic, group) = names();
+    soon(broker.core().lease(&topic, &group, patience())).await
 }
 
 /// Returns when the group has seen every request that was made before.
@@ -636,4 +640,22 @@ async fn no_message_is_held_by_two_at_a_time_whatever_they_do_with_it() {
     let state = broker.group("t", "g").await;
     assert_eq!(state["lag_records"], 0);
     assert_eq!(state["redelivered"], 15 * (1 + 2 + 3));
+}
+
+/// It asked, it was answered, and it went away before it looked.
+#[tokio::test]
+async fn what_a_caller_did_not_live_to_see_goes_to_others_at_once() {
+    let broker = TestBroker::start().await;
+    broker.publish("t", "1").await;
+    broker.put_group("t", "g", json!({})).await.expect(201);
+    let (topic, group) = names();
+    let mut gone = Box::pin(broker.core().lease(&topic, &group, patience()));
+    assert!(futures_util::poll!(&mut gone).is_pending());
+    eventually("the lease", async || {
+        (broker.group("t", "g").await["in_flight"] == 1).then_some(())
+    })
+    .await;
+    drop(gone);
+    let leased = patient_lease(&broker).await.unwrap();
+    assert_eq!(leased[0].receipt.delivery_attempt, 1);
 }

@@ -106,6 +106,15 @@ impl GroupTask {
         }
     }
 
+    /// Gives back what was leased for consumers that went away before they had it.
+    pub(super) fn give_back_unclaimed(&mut self) {
+        let now = self.clock.now();
+        let nothing_to_journal = &mut Vec::new();
+        for receipt in self.unclaimed.take() {
+            self.settle_one(&receipt, &ReceiptAction::Release, now, nothing_to_journal);
+        }
+    }
+
     /// Leases one message and finishes it; answers when that is durable.
     pub(super) async fn take(&mut self, reply: TakeReply) {
         if reply.is_closed() {

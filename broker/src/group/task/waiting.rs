@@ -2,6 +2,7 @@
 
 use super::super::client::{Consumer, LeaseRequest};
 use super::super::delivery::{Delivered, Leased};
+use super::super::handing_over::{HandedOver, Unclaimed};
 use super::GroupTask;
 use crate::broker::BrokerError;
 use std::collections::VecDeque;
@@ -12,7 +13,7 @@ use weir_types::{GroupOrdering, MemberName};
 /// Consumers that may wait for messages at one time; beyond, they are answered at once.
 const MAX_WAITERS: usize = 4096;
 
-type Reply = oneshot::Sender<Result<Leased, BrokerError>>;
+type Reply = oneshot::Sender<HandedOver>;
 
 struct Waiter {
     request: LeaseRequest,
@@ -21,8 +22,9 @@ struct Waiter {
 }
 
 impl Waiter {
-    fn give_up(self) {
-        let _gone = self.reply.send(Ok(Leased::default()));
+    fn give_up(self, unclaimed: &Unclaimed) {
+        let nothing = HandedOver::new(Ok(Leased::default()), unclaimed);
+        let _gone = self.reply.send(nothing);
     }
 }
 
@@ -50,8 +52,9 @@ impl Waiters {
     }
 
     /// Answers everyone, with nothing.
-    pub(super) fn give_up(&mut self) {
-        self.0.drain(..).for_each(Waiter::give_up);
+    pub(super) fn give_up(&mut self, unclaimed: &Unclaimed) {
+        let waiters = self.0.drain(..);
+        waiters.for_each(|waiter| waiter.give_up(unclaimed));
     }
 }
 
@@ -94,7 +97,7 @@ impl GroupTask {
                 nothing_left |= takes_any;
             }
             match waiter.until <= Instant::now() && !self.behind {
-                true => waiter.give_up(),
+                true => waiter.give_up(&self.unclaimed),
                 false => waiting.push_back(waiter),
             }
         }
@@ -107,16 +110,11 @@ impl GroupTask {
         !is_stream && request.partition.is_none() && self.rules.ordering != GroupOrdering::Partition
     }
 
-    /// Gives the consumer its messages, or takes them back if it went away.
+    /// Gives the consumer its messages. What it does not take, goes back: see `handing_over`.
     fn hand_over(&mut self, result: Result<Leased, BrokerError>, reply: Reply) {
         let delivered = result.as_ref().map_or(0, |leased| leased.messages.len());
-        match reply.send(result) {
-            Ok(()) => self.metrics.delivered(delivered),
-            Err(Ok(leased)) => leased
-                .messages
-                .iter()
-                .for_each(|message| self.release(message)),
-            Err(Err(_)) => {}
+        if reply.send(HandedOver::new(result, &self.unclaimed)).is_ok() {
+            self.metrics.delivered(delivered);
         }
     }
 
