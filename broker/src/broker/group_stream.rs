@@ -5,7 +5,8 @@ use super::{Broker, BrokerError, LeasedMessage};
 use crate::group::{Consumer, GroupClient, GroupClosed, LeaseRequest, OpenStream};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use weir_types::{GroupName, MemberName, PartitionId, TopicName};
+use weir_protocol::shapes::GroupStart;
+use weir_types::{GroupName, GroupSettingsChange, MemberName, PartitionId, TopicName};
 
 /// Messages that one step of a stream leases at most, and their bytes.
 const STEP_MESSAGES: usize = 256;
@@ -24,6 +25,8 @@ pub struct GroupStreamOptions {
     pub partition: Option<PartitionId>,
     /// What the consumer says when it is done with a message.
     pub acked_by: AckedBy,
+    /// Settings of the group, if it does not exist yet.
+    pub new_group: GroupSettingsChange,
 }
 
 /// What a consumer names in its acks.
@@ -62,7 +65,9 @@ impl Broker {
     ) -> Result<GroupStream, BrokerError> {
         self.check_serving()?;
         let opened = self.get_or_create(topic).await?;
-        let client = self.use_group(&opened, group).await?;
+        let client = self
+            .get_or_create_group(&opened, group, GroupStart::Earliest, &options.new_group)
+            .await?;
         let open = client.join(options.member.clone()).await;
         let open = open.map_err(|GroupClosed| self.closed(topic, group))??;
         Ok(GroupStream {

@@ -14,7 +14,7 @@ use futures_util::{Stream, stream};
 use warp::Filter;
 use weir_service::settings;
 use weir_types::limits::MAX_FETCH_RECORDS;
-use weir_types::{MemberName, TopicName};
+use weir_types::{GroupSettingsChange, MemberName, TopicName};
 
 const DEFAULT_IN_FLIGHT: usize = 100;
 
@@ -42,6 +42,7 @@ async fn open(state: &State, topic: &str, group: &str, query: &str) -> Result<An
         member: query.take("member", MemberName::parse)?,
         partition: query.take_partition()?,
         acked_by: AckedBy::Receipt,
+        new_group: GroupSettingsChange::default(),
     };
     query.finish()?;
     let stream = state.broker.group_stream(&topic, &group, options).await?;

@@ -13,7 +13,7 @@ use weir_commitlog::faulty::FaultyDisk;
 use weir_protocol::{NewMessage, Payload};
 use weir_service::clock::Clock;
 use weir_testkit::eventually;
-use weir_types::{GroupName, MessageId, PartitionId, Timestamp, TopicName};
+use weir_types::{GroupName, GroupSettingsChange, MessageId, PartitionId, Timestamp, TopicName};
 
 const KNOWN_MEMBERS: [&str; 5] = ["id", "payload", "created_at", "topic", "partition"];
 
@@ -344,6 +344,20 @@ async fn a_consumer_that_vanishes_gives_back_what_it_did_not_ack() {
     assert_eq!(lag(&broker, "g").await, 0);
 }
 
+/// Deploys, crashes, bad networks: each ends the delivery of all that the consumer had.
+#[tokio::test]
+async fn a_consumer_that_reconnects_often_makes_no_dead_letters() {
+    let broker = TestBroker::start().await;
+    let id = produce(&broker, "topic=orders&partition=1", "again").await;
+    for _ in 0..40 {
+        let mut stream = open(&broker, "topic=orders&partition=1&group=g").await;
+        assert_eq!(receive(&mut stream, 1).await[0]["id"], *id);
+    }
+    let group = broker.group("orders", "g").await;
+    assert_eq!(group["max_deliveries"], 10_000);
+    assert_eq!(group["dead_lettered"], 0);
+}
+
 #[tokio::test]
 async fn a_consumer_has_a_hundred_unfinished_messages_of_its_partition() {
     let broker = TestBroker::start().await;
@@ -486,6 +500,7 @@ async fn core_stream(broker: &Broker) -> GroupStream {
         member: None,
         partition: Some(PartitionId(0)),
         acked_by: AckedBy::Id,
+        new_group: GroupSettingsChange::default(),
     };
     let opened = broker.group_stream(&topic(), &group(), options).await;
     opened.unwrap()

@@ -37,12 +37,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use warp::Filter;
 use weir_protocol::{NewMessage, Payload, is_object};
-use weir_types::{GroupName, MessageId, PartitionId, TopicName};
+use weir_types::{GroupName, GroupSettingsChange, MessageId, PartitionId, TopicName};
 
 /// A body may hold more than its payload.
 const BODY_OVERHEAD_BYTES: usize = 4096;
 /// Messages of one stream that may be unfinished.
 const MAX_IN_FLIGHT: u32 = 100;
+/// Of the groups that a stream creates. A delivery ends with the stream that it was made to, for all of
+/// these messages: few deliveries would make dead letters of a consumer that reconnects.
+const MAX_DELIVERIES: u32 = 10_000;
 /// Length of a lease, whatever the topic says.
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -210,6 +213,10 @@ impl Partitioned {
             member: None,
             partition: Some(partition),
             acked_by: AckedBy::Id,
+            new_group: GroupSettingsChange {
+                max_deliveries: Some(MAX_DELIVERIES),
+                ..GroupSettingsChange::default()
+            },
         };
         let broker = &self.state.broker;
         broker.open_partitioned_topic(&topic).await?;
