@@ -123,6 +123,19 @@ async fn a_stream_that_is_passed_on_ends_with_its_client_and_with_either_broker(
     in_flight(&owner, 0).await;
 }
 
+/// Nobody reads the body of a GET, and it is not passed on: nor may its length be.
+#[tokio::test]
+async fn a_body_that_is_not_passed_on_does_not_eat_the_next_request() {
+    let (_owner, front) = owner_and_front().await;
+    let address = front.http_address();
+    let refused = Request::new("GET", &format!("/consume?{PLACE}&group=")).body("x".repeat(200));
+    for _ in 0..10 {
+        let answer = send_raw(address, &refused.encode()).await;
+        is_text(&answer, 400, "a group name must not be empty");
+        produce(address, "kept").await;
+    }
+}
+
 #[tokio::test]
 async fn what_was_passed_on_once_is_not_passed_on_again() {
     let (_owner, front) = owner_and_front().await;

@@ -9,7 +9,7 @@ use crate::http::answer::{Answer, text};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::header::{
-    CONNECTION, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
@@ -78,10 +78,11 @@ impl Forwarder {
         let uri = format!("{peer}{}?{}", asked.path, asked.query);
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = asked.method;
-        *request.headers_mut() = end_to_end(asked.headers);
-        request
-            .headers_mut()
-            .insert(FORWARDED, HeaderValue::from_static("1"));
+        let mut headers = end_to_end(asked.headers);
+        // Not all of the body needs to be passed on: what hyper is given has its length.
+        headers.remove(CONTENT_LENGTH);
+        headers.insert(FORWARDED, HeaderValue::from_static("1"));
+        *request.headers_mut() = headers;
         *request.uri_mut() = uri
             .parse()
             .map_err(|e| format!("has no such address: {e}"))?;
@@ -105,7 +106,7 @@ impl Forwarder {
     }
 }
 
-/// Without the headers that are about a connection. The length of a request's body is known anew.
+/// Without the headers that are about a connection.
 fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
