@@ -6,6 +6,7 @@ use crate::support::{Answer, Request, Sse, send_raw, soon, text_of};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::net::TcpListener;
 use weir_broker::broker::Closing;
 use weir_broker::ownership::Ownership;
 use weir_broker::{Broker, BrokerError, BrokerOptions};
@@ -134,6 +135,29 @@ async fn a_body_that_is_not_passed_on_does_not_eat_the_next_request() {
         is_text(&answer, 400, "a group name must not be empty");
         produce(address, "kept").await;
     }
+}
+
+/// A request waits for a broker that will never answer.
+#[tokio::test]
+async fn a_broker_that_hangs_does_not_hold_up_the_stop_of_another() {
+    let hanging = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let peers = format!("127.0.0.1:1,http://{}", hanging.local_addr().unwrap());
+    let front = one_of_two("0").with_variable("BROKER_PEERS", &peers);
+    let mut front = front.start().await;
+    let address = front.http_address();
+    let asked = async { post(address, &format!("/produce?{PLACE}"), "m").await };
+    let stop = async {
+        let accepted = soon(hanging.accept()).await.unwrap();
+        front.terminate();
+        assert!(soon(front.wait()).await.success());
+        drop(accepted);
+    };
+    let (answer, ()) = tokio::join!(asked, stop);
+    let answer = answer.expect(502).text();
+    assert!(
+        answer.ends_with("has not answered, and this broker stops"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]

@@ -30,6 +30,8 @@ pub(super) const FORWARDED: HeaderName = HeaderName::from_static("weir-forwarded
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait for the head of an answer: a publish that waits for its disk needs less.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Likewise, once this broker stops: one that hangs must not make its end an unclean one.
+const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 /// Shorter than a broker keeps an idle connection.
 const IDLE_CONNECTION: Duration = Duration::from_secs(30);
 const IDLE_CONNECTIONS: usize = 32;
@@ -86,14 +88,24 @@ impl Forwarder {
         *request.uri_mut() = uri
             .parse()
             .map_err(|e| format!("has no such address: {e}"))?;
-        match timeout(ANSWER_TIMEOUT, self.connections.request(request)).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(format!("does not answer: {}", root_cause(&error))),
-            Err(_) => Err(format!(
-                "does not answer within {} s",
-                ANSWER_TIMEOUT.as_secs()
-            )),
+        let answering = timeout(ANSWER_TIMEOUT, self.connections.request(request));
+        tokio::select! {
+            answer = answering => match answer {
+                Ok(Ok(answer)) => Ok(answer),
+                Ok(Err(error)) => Err(format!("does not answer: {}", root_cause(&error))),
+                Err(_) => Err(format!(
+                    "does not answer within {} s",
+                    ANSWER_TIMEOUT.as_secs()
+                )),
+            },
+            () = self.no_more_time() => Err("has not answered, and this broker stops".to_owned()),
         }
+    }
+
+    /// Returns a moment after this broker has begun to stop.
+    async fn no_more_time(&self) {
+        self.draining.cancelled().await;
+        tokio::time::sleep(LAST_ANSWER_TIMEOUT).await;
     }
 
     fn passed_back(&self, answer: Response<Incoming>) -> Answer {
