@@ -95,7 +95,8 @@ impl Dispatcher {
 
     async fn lacks_group(&mut self, error: &BrokerError) {
         let Place { topic, group } = &self.place;
-        if is_deleted(error) {
+        // Backends are no registrations: their numbers are other workers'.
+        if is_deleted(error) && !self.makes_group {
             let roster = self.roster.borrow().clone();
             let gone: Vec<_> = roster.iter().map(|w| w.registration.id).collect();
             self.broker.forget_workers(gone).await;

@@ -1,7 +1,7 @@
 //! Backends: services that take messages one after the other, each behind its breaker.
 
 use crate::broker;
-use crate::push_workers::{Port, group_when};
+use crate::push_workers::{Port, group_when, register, worker};
 use crate::support::{TestBroker, soon, text_of};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tonic::{Request, Response, Status};
 use tower_service::Service;
+use weir_broker::broker::CreateTopics;
 use weir_broker::push::BreakerOptions;
 use weir_protocol::grpc::message::message_broker_service_server::{
     MessageBrokerService, MessageBrokerServiceServer,
@@ -200,6 +201,30 @@ async fn topics_of_the_backends_are_delivered_to_them() {
     assert_eq!(listed["backends"][0]["delivered"], 4);
     let workers = broker.get("/v1/workers").await.json();
     assert_eq!(workers, json!({"workers": []}), "they registered nowhere");
+}
+
+#[tokio::test]
+async fn a_backend_topic_that_does_not_exist_costs_no_worker_its_registration() {
+    let mut backend = Backend::start("a").await;
+    let broker = TestBroker::with(|settings| {
+        settings.broker.create_topics = CreateTopics::Explicitly;
+        let push = &mut settings.broker.push;
+        push.backends = vec![backend.address.to_string()];
+        push.backend_topics = vec![TopicName::parse("orders").unwrap()];
+    })
+    .await;
+    for topic in ["/v1/topics/jobs", "/v1/topics/orders"] {
+        broker.put(topic, "").await.expect(201);
+    }
+    let jobs = json!({"topic": "jobs", "target": "tcp://127.0.0.1:9"});
+    let registered = register(&broker, jobs).await;
+    broker.publish("orders", "1").await;
+    backend.next().await;
+    broker.delete("/v1/topics/orders").await.expect(204);
+    broker.put("/v1/topics/orders", "").await.expect(201);
+    broker.publish("orders", "2").await;
+    assert_eq!(backend.next().await.payload, "2", "it was looked for again");
+    worker(&broker, &registered["id"]).await;
 }
 
 #[tokio::test]
