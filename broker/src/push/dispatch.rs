@@ -135,6 +135,8 @@ struct Shift {
     source: Source,
     turns: Turns,
     lease: Option<Lease>,
+    /// How long what is being leased stays ours.
+    leased_for: Duration,
     deliveries: FuturesUnordered<BoxFuture<'static, Ended>>,
     settling: FuturesUnordered<BoxFuture<'static, ()>>,
     bytes_out: usize,
@@ -151,6 +153,7 @@ impl Shift {
             source,
             turns: Turns::default(),
             lease: None,
+            leased_for: Duration::ZERO,
             deliveries: FuturesUnordered::new(),
             settling: FuturesUnordered::new(),
             bytes_out: 0,
@@ -204,11 +207,12 @@ impl Shift {
         let roster = self.dispatcher.roster.borrow().clone();
         let free = self.free_slots(&roster);
         if free > 0 {
+            self.leased_for = self.longest_timeout(&roster) + LEASE_MARGIN;
             let request = LeaseRequest {
                 max_messages: free as usize,
                 max_bytes: MAX_BYTES_OUT - self.bytes_out,
                 wait: LEASE_WAIT,
-                visibility_timeout: Some(self.longest_timeout(&roster) + LEASE_MARGIN),
+                visibility_timeout: Some(self.leased_for),
                 consumer: Consumer::Stream {
                     holder: self.source.open.holder(),
                     max_in_flight: u32::MAX,
@@ -233,14 +237,13 @@ impl Shift {
 
     /// The group does not know yet who gets the message.
     fn longest_timeout(&self, roster: &Roster) -> Duration {
-        let timeouts = roster.iter().map(|worker| self.timeout(worker));
+        let topics = self.topics_timeout();
+        let timeouts = roster.iter().map(|worker| timeout(worker, topics));
         timeouts.max().unwrap_or_default()
     }
 
-    fn timeout(&self, worker: &Worker) -> Duration {
-        let own = worker.registration.visibility_timeout;
-        let topic = self.source.topic.core();
-        own.unwrap_or_else(|| topic.settings().visibility_timeout).0
+    fn topics_timeout(&self) -> Duration {
+        self.source.topic.core().settings().visibility_timeout.0
     }
 
     fn leased(&mut self, leased: Result<Vec<LeasedMessage>, BrokerError>) {
@@ -262,7 +265,10 @@ impl Shift {
     /// Gives a message to the next worker that takes it, or back.
     fn deal(&mut self, roster: &Roster, message: LeasedMessage) {
         let now = self.dispatcher.clock.now();
-        let takes = |worker: &Arc<Worker>| worker.admit(now);
+        let (topics, leased_for) = (self.topics_timeout(), self.leased_for);
+        // One that came while the lease was waited for may need longer than it lasts.
+        let in_time = |worker: &Worker| timeout(worker, topics) + LEASE_MARGIN <= leased_for;
+        let takes = |worker: &Arc<Worker>| in_time(worker).then(|| worker.admit(now))?;
         let chosen = match self.is_finishing {
             true => None,
             false => self.turns.next(roster, takes),
@@ -274,7 +280,7 @@ impl Shift {
         let task = Task {
             queue: worker.registration.queue.map(|queue| queue.0),
             topic: self.dispatcher.place.topic.clone(),
-            timeout: self.timeout(worker),
+            timeout: timeout(worker, topics),
             message,
         };
         self.bytes_out += task.message.line.bytes.len();
@@ -309,6 +315,12 @@ impl Shift {
             false => by_gate,
         }
     }
+}
+
+/// How long a worker may take: as long as it said, else as long as its topic says.
+fn timeout(worker: &Worker, topics: Duration) -> Duration {
+    let own = worker.registration.visibility_timeout;
+    own.map_or(topics, |own| own.0)
 }
 
 /// The lease that is asked for; never, if there is none.

@@ -426,6 +426,29 @@ async fn a_worker_that_takes_too_long_loses_the_message() {
 }
 
 #[tokio::test]
+async fn slow_a_worker_that_came_later_has_all_of_its_time() {
+    let broker = TestBroker::start().await;
+    let at_once = json!({"retry_backoff": []}).to_string();
+    let group = "/v1/topics/t/groups/workers";
+    broker.put(group, at_once).await.expect(201);
+    let (mut quick, mut patient) = (TcpWorker::start().await, TcpWorker::start().await);
+    let may_take = |target: String, time: &str| json!({"topic": "t", "target": target, "concurrency": 2, "visibility_timeout": time});
+    let first = register(&broker, may_take(quick.target(), "100ms")).await;
+    broker.publish("t", "0").await;
+    quick.next().await.ack().await;
+    // By now the next message is waited for, on behalf of the quick one.
+    group_when(&broker, "t", "workers", |g| g["lag_records"] == 0).await;
+    patch(&broker, &first["id"], json!({"paused": true})).await;
+    register(&broker, may_take(patient.target(), "1m")).await;
+    broker.publish("t", "1").await;
+    let task = patient.next().await;
+    let again = tokio::time::timeout(Duration::from_secs(6), patient.next_ever()).await;
+    assert!(again.is_err(), "it came again while it was worked on");
+    task.ack().await;
+    group_when(&broker, "t", "workers", |g| g["lag_records"] == 0).await;
+}
+
+#[tokio::test]
 async fn deleting_a_topic_or_a_group_removes_its_workers() {
     let broker = TestBroker::start().await;
     let target = "tcp://127.0.0.1:9";
