@@ -8,6 +8,7 @@
 //!
 //! It ends when its last worker was removed, or the broker drains: after what is out has come back.
 
+use super::bytes_out::BytesOut;
 use super::gate::Pass;
 use super::registrations::Place;
 use super::settling::{release, settle};
@@ -30,8 +31,6 @@ use weir_service::clock::Clock;
 
 /// Messages that one lease takes at most.
 const LEASE_MESSAGES: u32 = 256;
-/// Bytes of the messages of a group that are out at one time; one message may exceed it.
-const MAX_BYTES_OUT: usize = 16 << 20;
 /// Messages whose fate is on its way to the disk; beyond, no more are leased.
 const MAX_SETTLING: usize = 1024;
 /// How long one lease waits for a first message.
@@ -120,6 +119,13 @@ fn is_deleted(error: &BrokerError) -> bool {
 
 type Lease = BoxFuture<'static, Result<Result<Vec<LeasedMessage>, BrokerError>, GroupClosed>>;
 
+/// What workers take at one moment.
+#[derive(Default)]
+struct Demand {
+    messages: u32,
+    bytes: usize,
+}
+
 /// A delivery that has ended.
 struct Ended {
     worker: Arc<Worker>,
@@ -139,7 +145,7 @@ struct Shift {
     leased_for: Duration,
     deliveries: FuturesUnordered<BoxFuture<'static, Ended>>,
     settling: FuturesUnordered<BoxFuture<'static, ()>>,
-    bytes_out: usize,
+    bytes_out: BytesOut,
     /// Nothing is leased before: the group failed.
     rests_until: Instant,
     /// Nothing new is begun.
@@ -156,7 +162,7 @@ impl Shift {
             leased_for: Duration::ZERO,
             deliveries: FuturesUnordered::new(),
             settling: FuturesUnordered::new(),
-            bytes_out: 0,
+            bytes_out: BytesOut::default(),
             rests_until: Instant::now(),
             is_finishing: false,
         }
@@ -199,18 +205,18 @@ impl Shift {
 
     /// Asks for as much as the workers take, unless it has asked already.
     fn lease_more(&mut self) {
-        let has_room = self.bytes_out < MAX_BYTES_OUT && self.settling.len() < MAX_SETTLING;
+        let is_behind = self.settling.len() >= MAX_SETTLING;
         let rests = self.rests_until > Instant::now();
-        if self.lease.is_some() || self.is_finishing || rests || !has_room {
+        if self.lease.is_some() || self.is_finishing || rests || is_behind {
             return;
         }
         let roster = self.dispatcher.roster.borrow().clone();
-        let free = self.free_slots(&roster);
-        if free > 0 {
+        let demand = self.demand(&roster);
+        if demand.messages > 0 {
             self.leased_for = self.longest_timeout(&roster) + LEASE_MARGIN;
             let request = LeaseRequest {
-                max_messages: free as usize,
-                max_bytes: MAX_BYTES_OUT - self.bytes_out,
+                max_messages: demand.messages.min(LEASE_MESSAGES) as usize,
+                max_bytes: demand.bytes,
                 wait: LEASE_WAIT,
                 visibility_timeout: Some(self.leased_for),
                 consumer: Consumer::Stream {
@@ -223,16 +229,21 @@ impl Shift {
         }
     }
 
-    fn free_slots(&self, roster: &Roster) -> u32 {
+    fn demand(&self, roster: &Roster) -> Demand {
         let now = self.dispatcher.clock.now();
-        let mut free = 0_u32;
+        let mut demand = Demand::default();
         for worker in roster.iter() {
-            free = free.saturating_add(worker.free_slots(now));
-            if free >= LEASE_MESSAGES {
-                return LEASE_MESSAGES;
+            let bytes = self.bytes_out.room(worker.registration.id, roster.len());
+            let messages = worker.free_slots(now);
+            if bytes > 0 && messages > 0 {
+                demand.messages = demand.messages.saturating_add(messages);
+                demand.bytes += bytes;
+            }
+            if demand.messages >= LEASE_MESSAGES {
+                break;
             }
         }
-        free
+        demand
     }
 
     /// The group does not know yet who gets the message.
@@ -266,9 +277,12 @@ impl Shift {
     fn deal(&mut self, roster: &Roster, message: LeasedMessage) {
         let now = self.dispatcher.clock.now();
         let (topics, leased_for) = (self.topics_timeout(), self.leased_for);
-        // One that came while the lease was waited for may need longer than it lasts.
-        let in_time = |worker: &Worker| timeout(worker, topics) + LEASE_MARGIN <= leased_for;
-        let takes = |worker: &Arc<Worker>| in_time(worker).then(|| worker.admit(now))?;
+        let may_take = |worker: &Worker| {
+            // One that came while the lease was waited for may need longer than it lasts.
+            timeout(worker, topics) + LEASE_MARGIN <= leased_for
+                && self.bytes_out.room(worker.registration.id, roster.len()) > 0
+        };
+        let takes = |worker: &Arc<Worker>| may_take(worker).then(|| worker.admit(now))?;
         let chosen = match self.is_finishing {
             true => None,
             false => self.turns.next(roster, takes),
@@ -283,7 +297,8 @@ impl Shift {
             timeout: timeout(worker, topics),
             message,
         };
-        self.bytes_out += task.message.line.bytes.len();
+        let bytes = task.message.line.bytes.len();
+        self.bytes_out.began(worker.registration.id, bytes);
         self.deliveries
             .push(Box::pin(deliver(worker.clone(), pass, task)));
     }
@@ -296,7 +311,7 @@ impl Shift {
             bytes,
             outcome,
         } = ended;
-        self.bytes_out -= bytes;
+        self.bytes_out.ended(worker.registration.id, bytes);
         log_failure(&worker, &outcome);
         pass.ended(&outcome, self.dispatcher.clock.now());
         let settled = settle(self.source.client.clone(), receipt, outcome);

@@ -12,6 +12,7 @@
 mod allowed;
 mod backends;
 mod breaker;
+mod bytes_out;
 mod courier;
 mod desk;
 mod dial;

@@ -426,6 +426,25 @@ async fn a_worker_that_takes_too_long_loses_the_message() {
 }
 
 #[tokio::test]
+async fn large_messages_of_a_slow_worker_keep_nothing_from_the_others() {
+    let broker = TestBroker::start().await;
+    let (mut stuck, mut quick) = (TcpWorker::start().await, TcpWorker::start().await);
+    for (worker, concurrency) in [(&stuck, 100), (&quick, 1)] {
+        let worker = json!({"topic": "t", "target": worker.target(), "concurrency": concurrency});
+        register(&broker, worker).await;
+    }
+    let half_a_megabyte = json!("x".repeat(500_000)).to_string();
+    for _ in 0..60 {
+        broker.publish("t", &half_a_megabyte).await;
+    }
+    // 16 MiB may be out at one time, half of them for each.
+    let _unanswered = stuck.take(16).await;
+    for _ in 0..40 {
+        quick.next().await.ack().await;
+    }
+}
+
+#[tokio::test]
 async fn slow_a_worker_that_came_later_has_all_of_its_time() {
     let broker = TestBroker::start().await;
     let at_once = json!({"retry_backoff": []}).to_string();
