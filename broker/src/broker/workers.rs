@@ -18,6 +18,8 @@ use weir_types::{
 const GROUP: &str = "workers";
 /// As whom workers' messages are leased, where members of a group are shown.
 const MEMBER: &str = "push";
+/// Of each breaker, where many are listed.
+const LISTED_TRANSITIONS: usize = 1;
 const CONCURRENCY: RangeInclusive<u32> = 1..=1000;
 /// As for a topic's.
 const VISIBILITY_TIMEOUT: RangeInclusive<Duration> =
@@ -98,13 +100,16 @@ impl Broker {
         Ok(info)
     }
 
-    /// Every registered worker, in order of registration.
+    /// Every registered worker, in order of registration; of what its breaker did only the newest, for
+    /// there may be 10,000.
     #[must_use]
     pub fn workers(&self) -> Vec<WorkerInfo> {
         let now = self.shared.clock.now();
         let live = self.shared.push.live();
         let workers = live.workers.values();
-        workers.map(|worker| worker.describe(now)).collect()
+        workers
+            .map(|worker| worker.describe(now, LISTED_TRANSITIONS))
+            .collect()
     }
 
     /// Every target that messages are pushed to, backends included, with what became of all that was
@@ -115,11 +120,13 @@ impl Broker {
         let live = self.shared.push.live();
         let gates = live.workers.values().map(|worker| &worker.gate);
         let by_target: BTreeMap<_, _> = gates.map(|gate| (gate.target(), gate)).collect();
-        let targets = by_target.values().map(|gate| gate.describe_all(now));
+        let targets = by_target
+            .values()
+            .map(|gate| gate.describe_all(now, LISTED_TRANSITIONS));
         targets.chain(self.backends()).collect()
     }
 
-    /// One worker.
+    /// One worker, with all that is remembered of its breaker.
     ///
     /// # Errors
     /// [`BrokerError::UnknownWorker`].
@@ -127,7 +134,7 @@ impl Broker {
         let live = self.shared.push.live();
         let worker = live.workers.get(&id);
         let worker = worker.ok_or(BrokerError::UnknownWorker { id })?;
-        Ok(worker.describe(self.shared.clock.now()))
+        Ok(worker.describe(self.shared.clock.now(), usize::MAX))
     }
 
     /// Pauses or resumes a worker, or changes how much it works on at one time; returns when that is

@@ -68,7 +68,9 @@ impl Backends {
     /// In the order of the settings.
     pub(crate) fn describe(&self, now: Timestamp) -> Vec<BackendInfo> {
         let gates = self.all.iter().map(|backend| &backend.gate);
-        gates.map(|gate| gate.describe_all(now)).collect()
+        gates
+            .map(|gate| gate.describe_all(now, usize::MAX))
+            .collect()
     }
 
     /// Begins to deliver the topics, in the name of `group`.

@@ -166,15 +166,17 @@ impl GateState {
         transition
     }
 
-    fn describe(&self, now: Timestamp) -> BreakerInfo {
+    /// With at most so many `transitions`.
+    fn describe(&self, now: Timestamp, transitions: usize) -> BreakerInfo {
         let state = self.breaker.state(now);
         let next_trial_at = self.breaker.next_admission(now);
+        let newest = self.breaker.transitions().take(transitions);
         BreakerInfo {
             state: state.into(),
             consecutive_failures: self.breaker.consecutive_failures(),
             opened: self.breaker.opened(),
             next_trial_at: next_trial_at.filter(|_| state != BreakerState::Closed),
-            transitions: self.breaker.transitions().map(Into::into).collect(),
+            transitions: newest.map(Into::into).collect(),
         }
     }
 }
@@ -247,20 +249,21 @@ impl Gate {
         lock(&self.state).next_admission(now)
     }
 
-    pub(crate) fn describe(&self, now: Timestamp) -> BreakerInfo {
+    /// Its breaker, with at most so many `transitions`, the newest first.
+    pub(crate) fn describe(&self, now: Timestamp, transitions: usize) -> BreakerInfo {
         let mut state = lock(&self.state);
         let turned = state.breaker.turn_half_open(now);
-        let described = state.describe(now);
+        let described = state.describe(now, transitions);
         drop(state);
         self.log(turned.as_ref());
         described
     }
 
     /// Its breaker, and what became of all that was sent there.
-    pub(crate) fn describe_all(&self, now: Timestamp) -> BackendInfo {
+    pub(crate) fn describe_all(&self, now: Timestamp, transitions: usize) -> BackendInfo {
         BackendInfo {
             target: self.target.to_string(),
-            breaker: self.describe(now),
+            breaker: self.describe(now, transitions),
             in_flight: self.tally.in_flight(),
             delivered: self.tally.delivered(),
             failed: self.tally.failed(),
@@ -401,7 +404,7 @@ mod tests {
             let ended = gate.ended(admission, Verdict::Unreachable("refused"), now);
             assert_eq!(ended, None);
         }
-        assert_eq!(gate.describe(now).consecutive_failures, 1);
+        assert_eq!(gate.describe(now, 1).consecutive_failures, 1);
     }
 
     #[test]
@@ -413,7 +416,7 @@ mod tests {
         let opened = send(&mut gate, 3_000, Verdict::Unreachable("refused")).unwrap();
         assert_eq!(opened.to, BreakerState::Open);
         let now = Timestamp(3_000);
-        assert_eq!(gate.describe(now).next_trial_at, Some(Timestamp(33_000)));
+        assert_eq!(gate.describe(now, 1).next_trial_at, Some(Timestamp(33_000)));
         assert_eq!(gate.room(Timestamp(32_999)), Room::Nothing);
         assert_eq!(gate.room(Timestamp(33_000)), Room::Trial);
         let trial = gate.admit(Timestamp(33_000)).unwrap();
@@ -435,7 +438,7 @@ mod tests {
         );
         assert_eq!(gate.room(Timestamp(7_999)), Room::Nothing);
         assert_eq!(gate.room(Timestamp(8_000)), Room::Unlimited);
-        let described = gate.describe(Timestamp(2_000));
+        let described = gate.describe(Timestamp(2_000), 1);
         assert_eq!(described.next_trial_at, None, "it is closed all the same");
     }
 

@@ -72,7 +72,8 @@ impl Worker {
         }
     }
 
-    pub(crate) fn describe(&self, now: Timestamp) -> WorkerInfo {
+    /// With at most so many `transitions` of its breaker.
+    pub(crate) fn describe(&self, now: Timestamp, transitions: usize) -> WorkerInfo {
         let registered = &self.registration;
         WorkerInfo {
             id: registered.id,
@@ -84,7 +85,7 @@ impl Worker {
             visibility_timeout: registered.visibility_timeout,
             paused: registered.paused,
             registered_at: registered.registered_at,
-            breaker: self.gate.describe(now),
+            breaker: self.gate.describe(now, transitions),
             in_flight: self.tally.in_flight(),
             delivered: self.tally.delivered(),
             failed: self.tally.failed(),

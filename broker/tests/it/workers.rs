@@ -358,6 +358,8 @@ async fn a_breaker_opens_tries_once_and_closes_when_the_worker_is_back() {
     assert!(reason.contains("3 failures in a row"), "{reason}");
     let again = worker_when(&broker, id, |w| w["breaker"]["opened"] == 2).await;
     assert_eq!(states(&again)[..3], ["OPEN", "HALF_OPEN", "OPEN"]);
+    let listed = broker.get("/v1/workers").await.json();
+    assert_eq!(states(&listed["workers"][0]).len(), 1, "only the newest");
     let page = broker.get("/metrics").await.text();
     let series = format!("weir_broker_push_failed_deliveries_total{{target=\"{target}\"}} ");
     assert!(page.contains(&series), "{page}");

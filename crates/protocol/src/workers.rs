@@ -225,7 +225,7 @@ pub struct BreakerInfo {
     /// While it is open: when it lets the next trial through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_trial_at: Option<Timestamp>,
-    /// The last changes of state, newest first, at most 16.
+    /// The last changes of state, newest first, at most 16; only the newest where workers are listed.
     pub transitions: Vec<BreakerTransition>,
 }
 
