@@ -6,10 +6,9 @@ use super::gate::{Gate, Pass, Room};
 use super::registrations::{Place, Registration};
 use super::target::{InvalidTarget, Target};
 use super::task::Outcome;
-use super::worker::Worker;
+use super::worker::{Turns, Worker};
 use crate::broker::{Broker, BrokerError};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 use weir_protocol::shapes::{BackendAnswer, BackendInfo, WorkerId};
@@ -26,7 +25,7 @@ pub(crate) struct Backends {
     all: Vec<Backend>,
     topics: Vec<TopicName>,
     /// Whose turn the next call is.
-    next: AtomicUsize,
+    turns: Mutex<Turns>,
     /// Keeps the dispatchers of the topics.
     dispatching: OnceCell<Vec<RosterSender>>,
 }
@@ -56,7 +55,7 @@ impl Backends {
         Ok(Self {
             all,
             topics: options.backend_topics.clone(),
-            next: AtomicUsize::new(0),
+            turns: Mutex::default(),
             dispatching: OnceCell::new(),
         })
     }
@@ -122,24 +121,40 @@ impl Backends {
         reply_to: Option<&TopicName>,
         now: impl Fn() -> Timestamp,
     ) -> Result<BackendAnswer, BrokerError> {
-        let mut reasons = Vec::new();
-        let first = self.next.fetch_add(1, Ordering::Relaxed);
-        for step in 0..self.all.len() {
-            let backend = &self.all[first.wrapping_add(step) % self.all.len()];
+        let mut reasons: Vec<(&Target, String)> = Vec::new();
+        while let Some((backend, pass)) = self.next(now(), &reasons) {
             let target = backend.gate.target();
-            let Some(pass) = backend.gate.admit(None, now()) else {
-                reasons.push(format!("{target}: {}", backend.why_not(now())));
-                continue;
-            };
             match backend.call(pass, topic, payload, reply_to, &now).await {
                 Ok(message_id) => {
                     let target = target.to_string();
                     return Ok(BackendAnswer { target, message_id });
                 }
-                Err(reason) => reasons.push(format!("{target}: {reason}")),
+                Err(reason) => reasons.push((target, reason)),
             }
         }
-        Err(BrokerError::NoBackend { reasons })
+        let reasons = self.all.iter().map(|backend| {
+            let target = backend.gate.target();
+            match reasons.iter().find(|(asked, _)| *asked == target) {
+                Some((_, reason)) => format!("{target}: {reason}"),
+                None => format!("{target}: {}", backend.why_not(now())),
+            }
+        });
+        Err(BrokerError::NoBackend {
+            reasons: reasons.collect(),
+        })
+    }
+
+    /// The next that takes a call now, but for those that were asked already.
+    fn next(&self, now: Timestamp, asked: &[(&Target, String)]) -> Option<(&Backend, Pass)> {
+        let takes = |backend: &Backend| {
+            let target = backend.gate.target();
+            match asked.iter().any(|(asked, _)| *asked == target) {
+                true => None,
+                false => backend.gate.admit(None, now),
+            }
+        };
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.next(&self.all, takes)
     }
 }
 
