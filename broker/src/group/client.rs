@@ -1,8 +1,8 @@
 //! The handle of a group: sends requests to the group's task and waits for the answers.
 
 use super::delivery::Leased;
-use super::partition::Redelivery;
 use super::handing_over::HandedOver;
+use super::partition::Redelivery;
 use super::task::{SettleReply, TakeReply};
 use super::unfinished::Holder;
 use crate::broker::BrokerError;
