@@ -28,7 +28,8 @@ pub struct HandOut {
 impl Broker {
     /// Hands out messages of a group, which begins at the earliest record, without waiting for new
     /// ones. They are finished when `delivered` says `true`; they go to others at once, and this
-    /// attempt does not count, when it says `false`. Nothing of an unknown topic.
+    /// attempt does not count, when it says `false`.
+    /// Nothing of an unknown topic, or of one that is deleted meanwhile.
     ///
     /// # Errors
     /// The storage engine's, or [`BrokerError::Overloaded`] when the group has too many members.
@@ -40,9 +41,22 @@ impl Broker {
         delivered: impl Future<Output = bool> + Send + 'static,
     ) -> Result<Vec<LeasedMessage>, BrokerError> {
         self.check_serving()?;
-        let Some(opened) = self.shared.registry.get(topic) else {
-            return Ok(Vec::new());
-        };
+        match self.hand_out_of(topic, group, asked, delivered).await {
+            Err(BrokerError::UnknownTopic { .. } | BrokerError::UnknownGroup { .. }) => {
+                Ok(Vec::new())
+            }
+            handed_out => handed_out,
+        }
+    }
+
+    async fn hand_out_of(
+        &self,
+        topic: &TopicName,
+        group: &GroupName,
+        asked: HandOut,
+        delivered: impl Future<Output = bool> + Send + 'static,
+    ) -> Result<Vec<LeasedMessage>, BrokerError> {
+        let opened = self.topic(topic)?;
         let change = GroupSettingsChange {
             ordering: Some(asked.ordering),
             ..GroupSettingsChange::default()

@@ -474,6 +474,27 @@ async fn a_client_that_dies_in_the_middle_of_the_answer_loses_nothing() {
     assert_eq!(broker.group("t", "consume").await["dead_lettered"], 0);
 }
 
+/// What a reply topic does when it expires, and others when somebody deletes them.
+#[tokio::test]
+async fn a_topic_that_goes_away_meanwhile_is_an_empty_one() {
+    let broker = TestBroker::start().await;
+    let consuming = async {
+        loop {
+            broker.get("/consume/t").await.expect(200);
+        }
+    };
+    let deleting = async {
+        for _ in 0..100 {
+            broker.publish("t", "1").await;
+            broker.delete("/v1/topics/t").await.expect(204);
+        }
+    };
+    tokio::select! {
+        () = consuming => unreachable!("it goes on for ever"),
+        () = deleting => {}
+    }
+}
+
 /// A whole answer that nobody looked at was delivered, all the same: its client had it.
 #[tokio::test]
 async fn a_client_that_dies_after_the_answer_had_its_message() {
