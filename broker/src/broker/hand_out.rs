@@ -3,6 +3,7 @@
 
 use super::{Broker, BrokerError, LeasedMessage};
 use crate::group::{Consumer, GroupClient, GroupClosed, LeaseRequest, ReceiptAction};
+use std::convert::Infallible;
 use std::time::Duration;
 use weir_protocol::Receipt;
 use weir_protocol::shapes::GroupStart;
@@ -28,7 +29,7 @@ pub struct HandOut {
 impl Broker {
     /// Hands out messages of a group, which begins at the earliest record, without waiting for new
     /// ones. They are finished when `delivered` says `true`; they go to others at once, and this
-    /// attempt does not count, when it says `false`.
+    /// attempt does not count, when it says `false`; nobody else gets them until it says something.
     /// Nothing of an unknown topic, or of one that is deleted meanwhile.
     ///
     /// # Errors
@@ -68,7 +69,8 @@ impl Broker {
         let messages = leased.map_err(|GroupClosed| self.closed(topic, group))??;
         if !messages.is_empty() {
             let receipts = messages.iter().map(|message| message.receipt).collect();
-            let settling = settle_when_known(client, receipts, delivered);
+            let lease = opened.core().settings().visibility_timeout.0;
+            let settling = settle_when_known(client, receipts, lease, delivered);
             self.shared.tasks.spawn(settling);
         }
         Ok(messages)
@@ -100,14 +102,19 @@ impl Broker {
     }
 }
 
+/// `lease` is how long it lasts unless it is extended.
 async fn settle_when_known(
     client: GroupClient,
     receipts: Vec<Receipt>,
+    lease: Duration,
     delivered: impl Future<Output = bool>,
 ) {
-    let action = match delivered.await {
-        true => ReceiptAction::Ack,
-        false => ReceiptAction::Release,
+    let action = tokio::select! {
+        is_delivered = delivered => match is_delivered {
+            true => ReceiptAction::Ack,
+            false => ReceiptAction::Release,
+        },
+        never = keep(&client, &receipts, lease) => match never {},
     };
     let (group, count) = (client.name().clone(), receipts.len());
     match client.settle(receipts, action).await {
@@ -117,5 +124,18 @@ async fn settle_when_known(
             tracing::warn!(%group, count, %error, "cannot settle what was handed out");
         }
         Err(GroupClosed) => tracing::debug!(%group, count, "closed before all was settled"),
+    }
+}
+
+/// Extends leases again and again: a client that reads slowly still has what it is being sent. The
+/// connection ends that of one that reads too slowly.
+async fn keep(client: &GroupClient, receipts: &[Receipt], lease: Duration) -> Infallible {
+    let extend = ReceiptAction::Extend {
+        visibility_timeout: None,
+    };
+    loop {
+        tokio::time::sleep(lease / 2).await;
+        // What is no longer leased, or a group that is gone, is met again when it is settled.
+        let _ = client.settle(receipts.to_vec(), extend.clone()).await;
     }
 }

@@ -474,6 +474,32 @@ async fn a_client_that_dies_in_the_middle_of_the_answer_loses_nothing() {
     assert_eq!(broker.group("t", "consume").await["dead_lettered"], 0);
 }
 
+/// The answer is still on its way when the lease would end: nobody else gets the message.
+#[tokio::test]
+async fn slow_readers_keep_what_they_are_being_sent() {
+    let broker = TestBroker::with(|settings| {
+        settings.broker.max_payload_bytes = 32 << 20;
+        settings.body_limits.max_bytes = 33 << 20;
+    })
+    .await;
+    let settings = json!({"visibility_timeout": "1s"}).to_string();
+    broker.put("/v1/topics/t", settings).await.expect(201);
+    publish(&broker, "t", json!({"text": "x".repeat(24 << 20)})).await;
+    let request = Request::new("GET", "/consume/t").encode();
+    let mut client = RawConnection::open(broker.address()).await;
+    client.send(&request).await;
+    client.read_until("\"text\":\"xxx").await;
+    let others = broker.lease("t", "consume", "wait=2500ms").await;
+    assert!(others.is_empty(), "{}", others.len());
+    client.read_until(C).await;
+    let state = broker
+        .group_is(("t", "consume"), "its end", |group| {
+            group["lag_records"] == 0
+        })
+        .await;
+    assert_eq!(state["redelivered"], 0);
+}
+
 /// What a reply topic does when it expires, and others when somebody deletes them.
 #[tokio::test]
 async fn a_topic_that_goes_away_meanwhile_is_an_empty_one() {
