@@ -16,3 +16,4 @@ mod help;
 mod prometheus;
 mod support;
 mod up;
+mod workers;
