@@ -10,8 +10,10 @@
 //! says how the target was then. Time is an argument.
 
 use super::options::BreakerOptions;
+use super::rest::Rest;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use std::time::Duration;
 use weir_types::Timestamp;
 
 /// Transitions that a breaker remembers.
@@ -92,8 +94,8 @@ pub struct Breaker {
     opened: u64,
     /// Failures since the last success.
     consecutive_failures: u32,
-    /// Nothing is admitted before.
-    rest_until: Timestamp,
+    /// Nothing is admitted before it ends.
+    rest: Rest,
     /// Newest first.
     transitions: VecDeque<Transition>,
 }
@@ -107,7 +109,7 @@ impl Breaker {
             state: State::Closed,
             opened: 0,
             consecutive_failures: 0,
-            rest_until: Timestamp(0),
+            rest: Rest::default(),
             transitions: VecDeque::new(),
         }
     }
@@ -125,7 +127,7 @@ impl Breaker {
     /// Lets a delivery through, or not now.
     pub fn admit(&mut self, now: Timestamp) -> Option<Admission> {
         self.turn_half_open(now);
-        if now < self.rest_until {
+        if self.rest.end(now).is_some() {
             return None;
         }
         let is_trial = match &mut self.state {
@@ -145,6 +147,7 @@ impl Breaker {
     /// Turns `HALF_OPEN` if the reset time has come. [`Breaker::admit`] does so, too, but does not
     /// tell: ask here first in order to log it.
     pub fn turn_half_open(&mut self, now: Timestamp) -> Option<Transition> {
+        self.rest.notice(now);
         let State::Open { since } = self.state else {
             return None;
         };
@@ -205,20 +208,20 @@ impl Breaker {
         }
     }
 
-    /// The target asked to be left alone until `at` (`Retry-After`): nothing is admitted before,
+    /// The target asked to be left alone for so long (`Retry-After`): nothing is admitted before,
     /// whatever the state.
-    pub fn rest_until(&mut self, at: Timestamp) {
-        self.rest_until = self.rest_until.max(at);
+    pub fn rest(&mut self, now: Timestamp, length: Duration) {
+        self.rest = self.rest.or_longer(Rest::begin(now, length));
     }
 
     /// When it is worth asking again; `None`: now, or when a delivery ends.
     #[must_use]
     pub fn next_admission(&self, now: Timestamp) -> Option<Timestamp> {
-        let at = match self.state {
-            State::Open { since } => self.half_open_at(since, now).max(self.rest_until),
-            State::Closed | State::HalfOpen { .. } => self.rest_until,
+        let opens = match self.state {
+            State::Open { since } => Some(self.half_open_at(since, now)),
+            State::Closed | State::HalfOpen { .. } => None,
         };
-        (at > now).then_some(at)
+        opens.filter(|at| *at > now).max(self.rest.end(now))
     }
 
     /// Failures since the last success.

@@ -9,6 +9,7 @@
 
 use super::breaker::{Admission, Breaker, BreakerState, Transition};
 use super::options::BreakerOptions;
+use super::rest::Rest;
 use super::tally::Tally;
 use super::target::Target;
 use super::task::Outcome;
@@ -59,32 +60,13 @@ impl<'a> Verdict<'a> {
     }
 }
 
-/// Until when a target that could not be reached is left alone.
-#[derive(Clone, Copy, Debug, Default)]
-struct Pause {
-    until: Timestamp,
-    length: Duration,
-}
-
-impl Pause {
-    fn end(&self, now: Timestamp) -> Option<Timestamp> {
-        // The clock was set back: never longer than it was meant to be.
-        let until = self.until.min(now.plus(self.length));
-        (until > now).then_some(until)
-    }
-
-    fn lengthen(&mut self, now: Timestamp) {
-        self.length = (2 * self.length).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-        self.until = now.plus(self.length);
-    }
-}
-
 /// The state of a gate; decides, and does nothing.
 #[derive(Debug)]
 pub(crate) struct GateState {
     breaker: Breaker,
     trial_is_out: bool,
-    pause: Pause,
+    /// After it could not be reached.
+    pause: Rest,
 }
 
 impl GateState {
@@ -92,8 +74,14 @@ impl GateState {
         Self {
             breaker: Breaker::new(options),
             trial_is_out: false,
-            pause: Pause::default(),
+            pause: Rest::default(),
         }
+    }
+
+    /// What the time alone changes; to be told before anything is asked.
+    fn notice(&mut self, now: Timestamp) -> Option<Transition> {
+        self.pause.notice(now);
+        self.breaker.turn_half_open(now)
     }
 
     pub(crate) fn room(&self, now: Timestamp) -> Room {
@@ -130,12 +118,12 @@ impl GateState {
         self.trial_is_out &= !admission.is_trial();
         match verdict {
             Verdict::Healthy => {
-                self.pause = Pause::default();
+                self.pause = Rest::default();
                 self.breaker.succeeded(admission, now)
             }
             Verdict::Failed(reason, rest) => {
                 if let Some(rest) = rest {
-                    self.breaker.rest_until(now.plus(rest));
+                    self.breaker.rest(now, rest);
                 }
                 self.breaker.failed(admission, reason, now)
             }
@@ -159,9 +147,9 @@ impl GateState {
         }
         let transition = self.breaker.failed(admission, reason, now);
         match self.breaker.state(now) {
-            BreakerState::Closed => self.pause.lengthen(now),
+            BreakerState::Closed => self.pause = longer(self.pause, now),
             // It has times of its own.
-            BreakerState::Open | BreakerState::HalfOpen => self.pause = Pause::default(),
+            BreakerState::Open | BreakerState::HalfOpen => self.pause = Rest::default(),
         }
         transition
     }
@@ -179,6 +167,12 @@ impl GateState {
             transitions: newest.map(Into::into).collect(),
         }
     }
+}
+
+/// The pause after `pause`, which did not help.
+fn longer(pause: Rest, now: Timestamp) -> Rest {
+    let length = (2 * pause.length()).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+    Rest::begin(now, length)
 }
 
 impl From<BreakerState> for shapes::BreakerState {
@@ -238,7 +232,7 @@ impl Gate {
     /// How much goes through now.
     pub(crate) fn room(&self, now: Timestamp) -> Room {
         let mut state = lock(&self.state);
-        let turned = state.breaker.turn_half_open(now);
+        let turned = state.notice(now);
         let room = state.room(now);
         drop(state);
         self.log(turned.as_ref());
@@ -252,7 +246,7 @@ impl Gate {
     /// Its breaker, with at most so many `transitions`, the newest first.
     pub(crate) fn describe(&self, now: Timestamp, transitions: usize) -> BreakerInfo {
         let mut state = lock(&self.state);
-        let turned = state.breaker.turn_half_open(now);
+        let turned = state.notice(now);
         let described = state.describe(now, transitions);
         drop(state);
         self.log(turned.as_ref());
@@ -443,10 +437,18 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_does_not_prolong_a_pause() {
+    fn a_clock_that_is_set_back_prolongs_neither_a_pause_nor_a_rest() {
         let mut gate = GateState::new(OPTIONS);
         send(&mut gate, 1_000_000, Verdict::Unreachable("refused"));
+        gate.notice(Timestamp(5));
         assert_eq!(gate.next_admission(Timestamp(5)), Some(Timestamp(105)));
+        assert_eq!(gate.room(Timestamp(104)), Room::Nothing);
+        assert_eq!(gate.room(Timestamp(105)), Room::Unlimited);
+        let rest = Some(Duration::from_secs(7));
+        send(&mut gate, 1_000_000, Verdict::Failed("status 503", rest));
+        gate.notice(Timestamp(5));
+        assert_eq!(gate.room(Timestamp(7_004)), Room::Nothing);
+        assert_eq!(gate.room(Timestamp(7_005)), Room::Unlimited);
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod gate;
 mod options;
 mod own_addresses;
 mod registrations;
+mod rest;
 mod settling;
 mod tally;
 mod target;

@@ -149,8 +149,8 @@ fn what_was_out_when_it_opened_says_nothing_later() {
 #[test]
 fn a_target_that_asks_for_rest_gets_it_in_every_state() {
     let mut closed = Breaker::new(OPTIONS);
-    closed.rest_until(at(50));
-    closed.rest_until(at(40));
+    closed.rest(at(0), Duration::from_secs(50));
+    closed.rest(at(0), Duration::from_secs(40));
     assert_eq!(closed.state(at(10)), BreakerState::Closed);
     assert_eq!(
         (closed.admit(at(49)), closed.next_admission(at(49))),
@@ -159,7 +159,7 @@ fn a_target_that_asks_for_rest_gets_it_in_every_state() {
     assert!(closed.admit(at(50)).is_some());
 
     let mut open = opened();
-    open.rest_until(at(50));
+    open.rest(at(0), Duration::from_secs(50));
     assert_eq!(open.next_admission(at(1)), Some(at(50)));
     assert_eq!(
         (open.state(at(40)), open.admit(at(40))),
@@ -258,9 +258,9 @@ proptest! {
             match step {
                 Step::Pass { seconds } => now = now.plus(Duration::from_secs(seconds)),
                 Step::Rest { seconds } => {
-                    let until = now.plus(Duration::from_secs(seconds));
-                    breaker.rest_until(until);
-                    model.rest_until = model.rest_until.max(until);
+                    let length = Duration::from_secs(seconds);
+                    breaker.rest(now, length);
+                    model.rest_until = model.rest_until.max(now.plus(length));
                 }
                 Step::Admit => {
                     let admission = breaker.admit(now);
