@@ -25,6 +25,21 @@ impl AllowedTargets {
     }
 }
 
+/// The range as its addresses are compared: one of IPv4 addresses that are mapped into IPv6 is one of
+/// IPv4.
+fn canonical(range: IpNet) -> IpNet {
+    const MAPPED: u8 = 96;
+    let IpNet::V6(mapped) = range else {
+        return range;
+    };
+    let Some(prefix) = mapped.prefix_len().checked_sub(MAPPED) else {
+        return range;
+    };
+    let v4 = mapped.addr().to_ipv4_mapped();
+    let v4 = v4.and_then(|address| IpNet::new(address.into(), prefix).ok());
+    v4.unwrap_or(range)
+}
+
 fn is_link_local(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_link_local(),
@@ -55,7 +70,7 @@ impl FromStr for AllowedTargets {
         let ranges = named.map(|range| {
             let address = || range.parse::<IpAddr>().map(IpNet::from);
             let parsed = range.parse::<IpNet>().or_else(|_| address());
-            parsed.map_err(|_| {
+            parsed.map(canonical).map_err(|_| {
                 format!("{range:?} is no address range; allowed are ranges such as \"10.0.0.0/8,fd00::/8\"")
             })
         });
@@ -119,6 +134,8 @@ mod tests {
             assert_eq!(allows(ranges, address), expected, "{address}");
         }
         assert!(allows("169.254.0.0/16", "169.254.1.1"), "the operator may");
+        assert!(allows("::ffff:10.0.0.0/104", "10.9.9.9"));
+        assert!(!allows("::ffff:10.0.0.0/104", "11.9.9.9"));
         assert!("10.0.0.0/99".parse::<AllowedTargets>().is_err());
     }
 }
