@@ -54,7 +54,7 @@ impl Connection {
 
     pub(super) async fn run(mut self, mut stream: TcpStream) {
         let reason = self.serve(&mut stream).await;
-        tracing::debug!(target = %self.target, out = self.out.len(), reason, "connection ended");
+        tracing::debug!(push_target = %self.target, out = self.out.len(), reason, "connection ended");
         for (_, outcome) in self.out.drain() {
             let _gave_up = outcome.send(Outcome::failed(reason.clone()));
         }
@@ -131,7 +131,7 @@ impl Connection {
         if self.ignored.is_power_of_two() {
             let receipt: String = receipt.chars().take(40).collect();
             let (target, ignored) = (&self.target, self.ignored);
-            tracing::warn!(%target, ignored, receipt, "answer to nothing that is out; ignored");
+            tracing::warn!(push_target = %target, ignored, receipt, "answer to nothing that is out; ignored");
         }
     }
 
