@@ -111,8 +111,9 @@ impl Dialer {
             .take(MAX_ADDRESSES)
             .partition(|address| self.allowed.allows(address.ip()));
         match refused.first() {
-            Some(refused) if allowed.is_empty() => Err(self.refused(host, refused.ip())),
-            _ => Ok(allowed),
+            _ if !allowed.is_empty() => Ok(allowed),
+            Some(refused) => Err(self.refused(host, refused.ip())),
+            None => Err(DialError(format!("{host} has no address"))),
         }
     }
 
