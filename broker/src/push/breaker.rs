@@ -11,50 +11,14 @@
 
 use super::options::BreakerOptions;
 use super::rest::Rest;
-use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::time::Duration;
+use weir_protocol::shapes::BreakerState;
+pub use weir_protocol::shapes::BreakerTransition as Transition;
 use weir_types::Timestamp;
 
 /// Transitions that a breaker remembers.
 const MAX_TRANSITIONS: usize = 16;
-
-/// What a breaker does with deliveries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum BreakerState {
-    /// Lets everything through.
-    Closed,
-    /// Lets nothing through.
-    Open,
-    /// Lets one trial through at a time.
-    HalfOpen,
-}
-
-impl BreakerState {
-    /// As the API and the metrics spell it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Closed => "CLOSED",
-            Self::Open => "OPEN",
-            Self::HalfOpen => "HALF_OPEN",
-        }
-    }
-}
-
-/// A change of state.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transition {
-    /// When.
-    pub at: Timestamp,
-    /// The state before.
-    pub from: BreakerState,
-    /// The state after.
-    pub to: BreakerState,
-    /// Why, for people.
-    pub reason: String,
-}
 
 /// The right to one delivery. Exactly one of [`Breaker::succeeded`], [`Breaker::failed`] and
 /// [`Breaker::abandoned`] takes it back.

@@ -7,7 +7,7 @@
 //! again. `GateState` decides, with time as an argument; [`Gate`] shares it, logs, and wakes whoever
 //! waits for it.
 
-use super::breaker::{Admission, Breaker, BreakerState, Transition};
+use super::breaker::{Admission, Breaker, Transition};
 use super::options::BreakerOptions;
 use super::rest::Rest;
 use super::tally::Tally;
@@ -16,7 +16,7 @@ use super::task::Outcome;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
-use weir_protocol::shapes::{self, BackendInfo, BreakerInfo, BreakerTransition};
+use weir_protocol::shapes::{BackendInfo, BreakerInfo, BreakerState};
 use weir_types::Timestamp;
 
 /// The first pause after a target could not be reached, and the longest.
@@ -160,11 +160,11 @@ impl GateState {
         let next_trial_at = self.breaker.next_admission(now);
         let newest = self.breaker.transitions().take(transitions);
         BreakerInfo {
-            state: state.into(),
+            state,
             consecutive_failures: self.breaker.consecutive_failures(),
             opened: self.breaker.opened(),
             next_trial_at: next_trial_at.filter(|_| state != BreakerState::Closed),
-            transitions: newest.map(Into::into).collect(),
+            transitions: newest.cloned().collect(),
         }
     }
 }
@@ -173,27 +173,6 @@ impl GateState {
 fn longer(pause: Rest, now: Timestamp) -> Rest {
     let length = (2 * pause.length()).clamp(FIRST_PAUSE, LONGEST_PAUSE);
     Rest::begin(now, length)
-}
-
-impl From<BreakerState> for shapes::BreakerState {
-    fn from(state: BreakerState) -> Self {
-        match state {
-            BreakerState::Closed => Self::Closed,
-            BreakerState::Open => Self::Open,
-            BreakerState::HalfOpen => Self::HalfOpen,
-        }
-    }
-}
-
-impl From<&Transition> for BreakerTransition {
-    fn from(transition: &Transition) -> Self {
-        Self {
-            at: transition.at,
-            from: transition.from.into(),
-            to: transition.to.into(),
-            reason: transition.reason.clone(),
-        }
-    }
 }
 
 /// The gate of one target.

@@ -30,7 +30,7 @@ mod worker;
 
 pub use allowed::AllowedTargets;
 pub(crate) use backends::Backends;
-pub use breaker::{Admission, Breaker, BreakerState, Transition};
+pub use breaker::{Admission, Breaker, Transition};
 pub(crate) use desk::{Push, Ways};
 pub(crate) use dial::Dialer;
 pub(crate) use dispatch::Source;
