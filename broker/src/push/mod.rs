@@ -2,8 +2,8 @@
 //!
 //! `registrations` says who gets whose messages, and is kept on disk; `desk` owns it and changes it.
 //! For each group with workers one task, `dispatch`, leases messages, gives them to a `worker` by its
-//! `courier`, and settles what became of them (`settling`). All that lead to one target share a
-//! `gate`: its `breaker`, and what is counted. `dial` makes every connection, to allowed addresses only.
+//! `courier`, each worker its share (`bytes_out`), and settles what became of them (`settling`). All
+//! that lead to one target share a `gate`: its `breaker`, and what is counted. `dial` makes every connection, to allowed addresses only.
 //! `backends` are targets that the operator named.
 //!
 //! Absent on purpose: rules of redelivery, which are the group's; more than one task that hands out a
