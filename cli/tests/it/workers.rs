@@ -95,7 +95,7 @@ fn workers_are_added_listed_and_shown() {
         "group               senders",
         "visibility timeout  5m",
         "in flight           0 of 1",
-        "breaker             CLOSED, 0 failures in a row, opened 0 times",
+        "breaker             CLOSED; failures in a row: 0; opened: 0",
     ] {
         assert!(shown.lines().any(|shown| shown == line), "{line}: {shown}");
     }
@@ -142,7 +142,8 @@ fn slow_a_breaker_that_opened_is_shown_with_its_reason() {
     let opened = std::iter::repeat_with(|| broker.prints(&["workers", "show", "1"]))
         .find(|shown| shown.contains("next trial"))
         .unwrap();
-    assert!(opened.contains("breaker             OPEN, 5 failures in a row, opened 1 times\n"));
+    let breaker = "breaker             OPEN; failures in a row: 5; opened: 1\n";
+    assert!(opened.contains(breaker), "{opened}");
     assert!(
         opened.contains("  CLOSED -> OPEN: 5 failures in a row, the last: cannot connect"),
         "{opened}"
