@@ -154,7 +154,8 @@ impl Stack {
         })
     }
 
-    /// One message under a lease of a group, and one that was damaged on disk and then met.
+    /// One message under a lease of a group, one that was damaged on disk and then met, and a worker
+    /// where nobody listens.
     pub(super) fn work(&self) {
         let publish = |topic: &str| {
             let path = format!("/v1/topics/{topic}/messages");
@@ -163,6 +164,8 @@ impl Stack {
         publish("orders");
         let lease = "/v1/topics/orders/groups/billing/lease?max=1";
         curl(&["-X", "POST", &self.broker.url(lease)]);
+        let worker = r#"{"topic":"orders","target":"tcp://127.0.0.1:1"}"#;
+        curl(&["-d", worker, &self.broker.url("/v1/workers")]);
         publish("damaged");
         let segment = "data/damaged/partition-0/00000000000000000000.log";
         let segment = self.directory.path().join(segment);
