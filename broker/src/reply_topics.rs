@@ -11,6 +11,8 @@ use weir_types::TopicName;
 
 /// A topic that a reply created is deleted when nobody used it for so long.
 pub(crate) const IDLE: Duration = Duration::from_secs(600);
+/// The same, when all replies in it were taken: callers take a fresh name for each request.
+pub(crate) const IDLE_WHEN_TAKEN: Duration = Duration::from_secs(30);
 /// Names that are remembered; beyond, the oldest is forgotten.
 const MAX_NAMES: usize = 65_536;
 

@@ -44,6 +44,8 @@ pub(crate) struct TopicCore {
     turn: AtomicUsize,
     /// Milliseconds since the epoch; 0 until it is first used or looked at.
     last_used: AtomicU64,
+    /// Whether a reply created it, since the broker started.
+    is_for_replies: AtomicBool,
     /// Made on first use: a topic that nobody uses costs no series.
     metrics: OnceLock<TopicMetrics>,
 }
@@ -59,6 +61,7 @@ impl TopicCore {
         Self {
             metrics: OnceLock::new(),
             last_used: AtomicU64::new(0),
+            is_for_replies: AtomicBool::new(false),
             name,
             incarnation,
             settings: RwLock::new(Arc::new(settings)),
@@ -115,6 +118,15 @@ impl TopicCore {
             .last_used
             .compare_exchange(0, now.0, Ordering::Relaxed, Ordering::Relaxed);
         Timestamp(never.map_or_else(|used| used, |_| now.0))
+    }
+
+    /// A reply created it.
+    pub(crate) fn mark_for_replies(&self) {
+        self.is_for_replies.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_for_replies(&self) -> bool {
+        self.is_for_replies.load(Ordering::Relaxed)
     }
 
     /// How many wait for records: open streams, and groups.

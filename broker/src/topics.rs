@@ -68,7 +68,12 @@ impl Topics {
             Some(topic) => Ok(topic),
             None => {
                 self.check_created_on_first_use(name)?;
-                self.create(name, self.settings_on_first_use(name)).await
+                let settings = self.settings_on_first_use(name);
+                let topic = self.create(name, settings).await?;
+                if self.reply_topics.expects(name) {
+                    topic.core().mark_for_replies();
+                }
+                Ok(topic)
             }
         }
     }

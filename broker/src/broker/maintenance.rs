@@ -5,7 +5,8 @@ use super::dead_letters::REDRIVE;
 use super::{Broker, BrokerError};
 use crate::group::{GroupClient, dead_letter_topic};
 use crate::metrics;
-use crate::topic::Topic;
+use crate::reply_topics;
+use crate::topic::{Topic, TopicCore};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -54,7 +55,7 @@ impl Broker {
 
     async fn maintain_topic(&self, topic: &Topic) -> Result<Trimmed, BrokerError> {
         let floors = self.look_after_groups(topic).await;
-        if self.expire_topic(topic).await? {
+        if self.expire_topic(topic, &floors).await? {
             return Ok(Trimmed::default());
         }
         self.shared
@@ -93,17 +94,20 @@ impl Broker {
     }
 
     /// Deletes a topic that nobody has used for as long as it was to be kept; says whether it did.
-    async fn expire_topic(&self, topic: &Topic) -> Result<bool, BrokerError> {
+    async fn expire_topic(&self, topic: &Topic, floors: &[Offset]) -> Result<bool, BrokerError> {
         let core = topic.core();
-        let Some(keep_for) = core.settings().expires_after else {
+        let Some(mut keep_for) = core.settings().expires_after.map(|after| after.0) else {
             return Ok(false);
         };
+        if core.is_for_replies() && is_all_taken(core, floors) {
+            keep_for = keep_for.min(reply_topics::IDLE_WHEN_TAKEN);
+        }
         let now = self.shared.clock.now();
         if core.followers() > topic.groups().len() {
             core.used(now);
         }
         let last_used = core.last_used(now);
-        if now.since(last_used) < keep_for.0 {
+        if now.since(last_used) < keep_for {
             return Ok(false);
         }
         let name = core.name();
@@ -147,6 +151,15 @@ impl Broker {
             }
         }
     }
+}
+
+/// Whether groups, whose lowest committed offsets these are, have finished every record.
+fn is_all_taken(topic: &TopicCore, floors: &[Offset]) -> bool {
+    let ends = topic
+        .partitions()
+        .iter()
+        .map(|p| p.reader().high_watermark());
+    !floors.is_empty() && floors.iter().zip(ends).all(|(floor, end)| *floor >= end)
 }
 
 /// It knows which dead letters were moved back, and waits for none of the others.

@@ -103,6 +103,25 @@ async fn a_topic_that_a_reply_created_is_gone_after_ten_idle_minutes() {
 }
 
 #[tokio::test]
+async fn a_reply_topic_is_gone_soon_after_its_replies_were_taken() {
+    let core = Core::open();
+    core.publish("kept", Some("taken")).await;
+    core.publish("kept", Some("waiting")).await;
+    core.expiring("mine", 10 * MINUTE).await;
+    for topic in ["taken", "waiting", "mine"] {
+        core.publish(topic, None).await;
+    }
+    for topic in ["taken", "mine"] {
+        let delivered = std::future::ready(true);
+        let taken = core.broker.take_next(&name(topic), 1, delivered).await;
+        assert_eq!(taken.unwrap().len(), 1);
+    }
+    core.pass(MINUTE).await;
+    core.pass(MINUTE).await;
+    assert_eq!(core.topics(), ["mine", "waiting"]);
+}
+
+#[tokio::test]
 async fn who_reads_keeps_a_topic() {
     let core = Core::open();
     core.publish("kept", None).await;
