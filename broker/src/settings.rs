@@ -364,6 +364,8 @@ mod tests {
         assert!(refused.contains("allowed is at most 1"), "{refused}");
         let refused = read(&["--broker-count", "2", "--broker-peers", "a:1"], &[]).unwrap_err();
         assert!(refused.contains("name all brokers"), "{refused}");
+        let refused = read(&["--backend-topics", "jobs"], &[]).unwrap_err();
+        assert!(refused.contains("backend-targets no backend"), "{refused}");
     }
 
     #[test]

@@ -16,6 +16,14 @@ pub(super) fn push(from: &mut SettingsReader) -> Option<PushOptions> {
     let reset = from.read("breaker-reset", seconds_or_duration);
     let backends = from.read("backend-targets", |value| list(value, host_and_port));
     let backend_topics = from.read("backend-topics", |value| list(value, topic));
+    if let (Some(backends), Some(topics)) = (&backends, &backend_topics)
+        && backends.is_empty()
+        && !topics.is_empty()
+    {
+        from.refuse(
+            "backend-topics names topics, but backend-targets no backend to deliver them to",
+        );
+    }
     Some(PushOptions {
         allowed: allowed?,
         ca_file: ca_file?,
