@@ -88,6 +88,12 @@ impl Breaker {
         }
     }
 
+    /// Whether a target's recovery is being tried just now.
+    #[must_use]
+    pub const fn trial_is_out(&self) -> bool {
+        matches!(self.state, State::HalfOpen { trial_is_out: true })
+    }
+
     /// Lets a delivery through, or not now.
     pub fn admit(&mut self, now: Timestamp) -> Option<Admission> {
         self.turn_half_open(now);

@@ -64,7 +64,6 @@ impl<'a> Verdict<'a> {
 #[derive(Debug)]
 pub(crate) struct GateState {
     breaker: Breaker,
-    trial_is_out: bool,
     /// After it could not be reached.
     pause: Rest,
 }
@@ -73,7 +72,6 @@ impl GateState {
     pub(crate) fn new(options: BreakerOptions) -> Self {
         Self {
             breaker: Breaker::new(options),
-            trial_is_out: false,
             pause: Rest::default(),
         }
     }
@@ -90,7 +88,7 @@ impl GateState {
         }
         match self.breaker.state(now) {
             BreakerState::Closed => Room::Unlimited,
-            BreakerState::HalfOpen if !self.trial_is_out => Room::Trial,
+            BreakerState::HalfOpen if !self.breaker.trial_is_out() => Room::Trial,
             BreakerState::HalfOpen | BreakerState::Open => Room::Nothing,
         }
     }
@@ -104,9 +102,7 @@ impl GateState {
         if self.room(now) == Room::Nothing {
             return None;
         }
-        let admission = self.breaker.admit(now)?;
-        self.trial_is_out |= admission.is_trial();
-        Some(admission)
+        self.breaker.admit(now)
     }
 
     fn ended(
@@ -115,7 +111,6 @@ impl GateState {
         verdict: Verdict<'_>,
         now: Timestamp,
     ) -> Option<Transition> {
-        self.trial_is_out &= !admission.is_trial();
         match verdict {
             Verdict::Healthy => {
                 self.pause = Rest::default();
