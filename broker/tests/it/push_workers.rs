@@ -41,6 +41,27 @@ pub(crate) fn listen_again(address: SocketAddr) -> TcpListener {
     socket.listen(128).unwrap()
 }
 
+/// Serves every connection until it is dropped.
+fn accept_all<T, F>(
+    listener: TcpListener,
+    tasks: mpsc::Sender<T>,
+    serve: fn(TcpStream, mpsc::Sender<T>) -> F,
+) -> JoinSet<()>
+where
+    T: Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
+        let mut connections = JoinSet::new();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            connections.spawn(serve(stream, tasks.clone()));
+        }
+    });
+    serving
+}
+
 /// A worker that reads newline-delimited JSON. Dropped, it is gone with its connections.
 pub(crate) struct TcpWorker {
     address: SocketAddr,
@@ -62,14 +83,7 @@ impl TcpWorker {
     pub(crate) fn on(listener: TcpListener) -> Self {
         let address = listener.local_addr().unwrap();
         let (sender, tasks) = mpsc::channel(TASKS);
-        let mut serving = JoinSet::new();
-        serving.spawn(async move {
-            let mut connections = JoinSet::new();
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                connections.spawn(serve_tcp(stream, sender.clone()));
-            }
-        });
+        let serving = accept_all(listener, sender, serve_tcp);
         Self {
             address,
             tasks,
@@ -186,14 +200,7 @@ impl HttpWorker {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, tasks) = mpsc::channel(TASKS);
-        let mut serving = JoinSet::new();
-        serving.spawn(async move {
-            let mut connections = JoinSet::new();
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                connections.spawn(serve_http(stream, sender.clone()));
-            }
-        });
+        let serving = accept_all(listener, sender, serve_http);
         Self {
             address,
             tasks,
