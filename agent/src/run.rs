@@ -4,11 +4,13 @@ use crate::broker_connection::BrokerConnection;
 use crate::buffer::Buffer;
 use crate::collectors::{Collectors, Identity};
 use crate::encode::AnySample;
+use crate::http::{self, Pages};
 use crate::publisher::{Publisher, PublisherState};
+use crate::pulse::Pulse;
 use crate::sample::Topic;
 use crate::sampler::Sampler;
 use crate::schedule::Schedule;
-use crate::settings::{Settings, Task};
+use crate::settings::Settings;
 use anyhow::Context;
 use bytes::Bytes;
 use serde::{Serialize, Serializer};
@@ -16,9 +18,12 @@ use std::future::Future;
 use std::io::Write;
 use std::pin::pin;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 use weir_service::clock::Clock;
+use weir_service::settings::Listen;
 use weir_service::shutdown::Signals;
 use weir_service::telemetry;
 
@@ -29,31 +34,42 @@ const FIRST_CPU_LOOK: Duration = Duration::from_millis(300);
 /// `--once` waits for slow filesystems as long as it makes sense.
 const ONCE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Runs the agent as a process.
+/// Runs the agent as a process: until SIGTERM or SIGINT, then sends what waits.
 ///
 /// # Errors
 /// It could not start.
-pub fn process(settings: &Settings, task: Task) -> anyhow::Result<()> {
+pub fn process(settings: &Settings) -> anyhow::Result<()> {
+    runtime(settings)?.block_on(async {
+        let mut signals = Signals::listen().context("cannot listen for signals")?;
+        let stop = async {
+            let signal = signals.next().await;
+            tracing::info!(%signal, "stopping");
+        };
+        run(settings, stop).await
+    })
+}
+
+/// Prints one sample of everything as one JSON object.
+///
+/// # Errors
+/// It could not start, or standard output is closed.
+pub fn print_once(settings: &Settings) -> anyhow::Result<()> {
+    let samples = runtime(settings)?.block_on(once(settings));
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, &samples)?;
+    writeln!(out)?;
+    Ok(())
+}
+
+/// What both need: logs, and a runtime.
+fn runtime(settings: &Settings) -> anyhow::Result<tokio::runtime::Runtime> {
     telemetry::init(settings.log_format, &settings.log_filter)?;
     let warnings = settings.warnings.iter();
     warnings.for_each(|warning| tracing::warn!("{warning}"));
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("cannot start the runtime")?;
-    runtime.block_on(async {
-        match task {
-            Task::PrintOnce => print_once(settings).await,
-            Task::Run => {
-                let mut signals = Signals::listen().context("cannot listen for signals")?;
-                let stop = async {
-                    let signal = signals.next().await;
-                    tracing::info!(%signal, "stopping");
-                };
-                run(settings, stop).await
-            }
-        }
-    })
+        .context("cannot start the runtime")
 }
 
 /// Sends samples until `stop` is over, then what waits. Ends within about 10 seconds after that.
@@ -66,7 +82,16 @@ pub async fn run(settings: &Settings, stop: impl Future<Output = ()>) -> anyhow:
     let (sender, samples) = mpsc::channel(TICKS_BETWEEN_TASKS);
     let buffer = Buffer::new(settings.buffer_bytes);
     let publisher = Publisher::new(connection, buffer, state.clone(), samples);
-    let sampler = sampler(settings, state);
+    let pulse = Pulse::default();
+    let stop_listening = CancellationToken::new();
+    let collectors = Collectors::new(settings.roots.clone());
+    let pages = Pages {
+        pulse: pulse.clone(),
+        publisher: state.clone(),
+        collectors: collectors.health(),
+    };
+    let listening = listen(settings.http, pages, stop_listening.clone()).await?;
+    let sampler = sampler(settings, collectors, state);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         node = settings.node,
@@ -75,20 +100,44 @@ pub async fn run(settings: &Settings, stop: impl Future<Output = ()>) -> anyhow:
         rootfs = %settings.roots.rootfs.display(),
         "weir-agent is running"
     );
-    tokio::join!(
-        sample_until(stop, sampler, settings, sender),
-        publisher.run()
-    );
+    let sampling = async {
+        sample_until(stop, sampler, settings, &pulse, sender).await;
+        stop_listening.cancel();
+    };
+    tokio::join!(sampling, publisher.run(), listening);
     tracing::info!("stopped");
     Ok(())
 }
 
-fn sampler(settings: &Settings, state: PublisherState) -> Sampler {
+/// Binds the listener for probes, if there is to be one; what comes back serves it until `stop`.
+async fn listen(
+    listen: Listen,
+    pages: Pages,
+    stop: CancellationToken,
+) -> anyhow::Result<impl Future<Output = ()> + Send> {
+    let listener = match listen.address() {
+        None => None,
+        Some(address) => {
+            let bound = TcpListener::bind(address).await;
+            Some(bound.with_context(|| format!("cannot listen on {address}"))?)
+        }
+    };
+    if let Some(listener) = &listener {
+        tracing::info!(http = %listener.local_addr()?, "answering probes");
+    }
+    Ok(async move {
+        if let Some(listener) = listener {
+            let connections = metrics::Gauge::noop();
+            weir_service::http::serve(listener, pages, http::limits(), connections, stop).await;
+        }
+    })
+}
+
+fn sampler(settings: &Settings, collectors: Collectors, state: PublisherState) -> Sampler {
     let identity = Identity {
         node: settings.node.clone(),
         labels: settings.labels.clone(),
     };
-    let collectors = Collectors::new(settings.roots.clone());
     Sampler::new(collectors, identity, Clock::system(), state)
 }
 
@@ -97,6 +146,7 @@ async fn sample_until(
     stop: impl Future<Output = ()>,
     mut sampler: Sampler,
     settings: &Settings,
+    pulse: &Pulse,
     sender: mpsc::Sender<Vec<Bytes>>,
 ) {
     let mut stop = pin!(stop);
@@ -108,31 +158,26 @@ async fn sample_until(
         if !lines.is_empty() && sender.send(std::mem::take(&mut lines)).await.is_err() {
             return;
         }
+        let now = since_boot();
+        let pause = schedule.pause(now);
+        pulse.beat(now + pause);
         tokio::select! {
             () = &mut stop => return,
-            () = sleep(schedule.pause(since_boot())) => {}
+            () = sleep(pause) => {}
         }
     }
 }
 
 /// Time since boot, time asleep included.
-fn since_boot() -> Duration {
+pub(crate) fn since_boot() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     Duration::try_from(now).unwrap_or_default()
 }
 
-/// Prints one sample of everything as one JSON object.
-async fn print_once(settings: &Settings) -> anyhow::Result<()> {
-    let samples = once(settings).await;
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, &samples)?;
-    writeln!(out)?;
-    Ok(())
-}
-
 /// One sample of everything. What cannot be read is missing.
 async fn once(settings: &Settings) -> ByTopic {
-    let mut sampler = sampler(settings, PublisherState::default());
+    let collectors = Collectors::new(settings.roots.clone());
+    let mut sampler = sampler(settings, collectors, PublisherState::default());
     let mut schedule = Schedule::new(settings.interval_seconds, &settings.topics);
     let due = schedule.due(since_boot());
     if let Some(cpu) = due.iter().find(|due| due.topic == Topic::Cpu) {

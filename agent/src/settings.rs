@@ -10,7 +10,8 @@ use crate::sample::Topic;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use weir_service::settings::{self, Setting, SettingsProblems, SettingsReader};
+use weir_service::probe::{self, Probe};
+use weir_service::settings::{self, Listen, Setting, SettingsProblems, SettingsReader};
 use weir_service::telemetry::LogFormat;
 use weir_types::{Key, TopicName};
 
@@ -105,6 +106,14 @@ pub static SETTINGS: &[Setting] = &[
         help: "Samples kept in memory while the broker is away; then the oldest goes",
     },
     Setting {
+        name: "http",
+        env: "WEIR_AGENT_HTTP",
+        env_aliases: &[],
+        value_name: "ADDR",
+        default: Some("off"),
+        help: "Address for probes and the agent's own /metrics, such as \"0.0.0.0:5010\", or \"off\"",
+    },
+    Setting {
         name: "log-format",
         env: "WEIR_LOG_FORMAT",
         env_aliases: &[],
@@ -145,6 +154,8 @@ pub struct Settings {
     pub roots: Roots,
     /// Bound of what waits for the broker.
     pub buffer_bytes: usize,
+    /// Where probes and the agent's own metrics are answered.
+    pub http: Listen,
     /// How log lines look.
     pub log_format: LogFormat,
     /// What is logged.
@@ -160,6 +171,8 @@ pub enum Task {
     Run,
     /// Print one sample of everything.
     PrintOnce,
+    /// Ask the agent that runs with the same settings.
+    Ask(Probe),
 }
 
 /// The command line of `weir-agent`.
@@ -175,6 +188,7 @@ pub fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Prints one sample of everything as JSON, and ends; needs no broker"),
         )
+        .arg(probe::healthcheck_flag())
         .arg(settings::config_flag())
         .args(settings::flags(SETTINGS))
 }
@@ -209,12 +223,7 @@ impl Settings {
         let mut settings = Self::read(&matches, &env).map_err(Refused::Settings)?;
         let variables = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         settings.warnings = settings::unknown_variables(&[SETTINGS], variables);
-        let task = if matches.get_flag(ONCE) {
-            Task::PrintOnce
-        } else {
-            Task::Run
-        };
-        Ok((settings, task))
+        Ok((settings, task(&matches)))
     }
 
     /// Reads the settings from parsed flags and an environment.
@@ -235,6 +244,7 @@ impl Settings {
         let labels = from.read_optional("labels", labels);
         let roots = roots(&mut from);
         let buffer_bytes = from.read("buffer-bytes", buffer_bytes);
+        let http = from.read("http", settings::listen);
         let log_format = from.read("log-format", settings::text);
         let log_filter = from.read("log-filter", settings::text);
         from.finish_with(|| {
@@ -247,12 +257,20 @@ impl Settings {
                 dialect: dialect?,
                 roots: roots?,
                 buffer_bytes: buffer_bytes?,
+                http: http?,
                 log_format: log_format?,
                 log_filter: log_filter?,
                 warnings: Vec::new(),
             })
         })
     }
+}
+
+fn task(matches: &ArgMatches) -> Task {
+    if matches.get_flag(ONCE) {
+        return Task::PrintOnce;
+    }
+    Probe::from_matches(matches).map_or(Task::Run, Task::Ask)
 }
 
 fn broker_url(value: &str) -> Result<String, String> {
@@ -375,6 +393,23 @@ fn buffer_bytes(value: &str) -> Result<usize, String> {
         .filter(|_| allowed)
         .ok_or_else(|| format!("allowed are {MIN_BUFFER_BYTES} to {MAX_BUFFER_BYTES} bytes"))
 }
+
+/// docs/settings-agent.md, made from the table.
+#[must_use]
+pub fn markdown() -> String {
+    format!("{MARKDOWN_HEAD}{}", settings::markdown_table(SETTINGS))
+}
+
+const MARKDOWN_HEAD: &str = "\
+# Settings of weir-agent
+
+A flag goes before an environment variable, that before the TOML file (`--config FILE` or
+`WEIR_CONFIG`), that before the default. Nonsense is refused at start, with every problem listed at
+once.
+
+This page is made from the code: `UPDATE_DOCS=1 cargo test -p weir-agent the_settings_page`.
+
+";
 
 #[cfg(test)]
 mod tests;

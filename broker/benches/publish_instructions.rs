@@ -26,6 +26,7 @@ use weir_broker::{Broker, Settings, settings};
 use weir_commitlog::Disk;
 use weir_service::clock::Clock;
 use weir_service::http::InFlight;
+use weir_service::presence::Presence;
 
 const REQUESTS: usize = 256;
 
@@ -55,6 +56,7 @@ fn bench(content_type: &str, body: &str) -> Bench {
         body_limits: settings.body_limits,
         in_flight: InFlight::new(settings.max_bytes_in_flight),
         metrics: Exporter::install().unwrap(),
+        presence: Presence::default(),
     });
     let request = || {
         Request::post("/v1/topics/bench/messages")

@@ -4,10 +4,13 @@ use std::process::ExitCode;
 use weir_broker::{Settings, run};
 
 fn main() -> ExitCode {
-    let settings = match Settings::from_process() {
-        Ok(settings) => settings,
+    let (settings, probe) = match Settings::from_process() {
+        Ok(settings_and_probe) => settings_and_probe,
         Err(refused) => return refused.exit_code(),
     };
+    if let Some(probe) = probe {
+        return probe.send(settings.http.first().copied());
+    }
     match run::process(&settings, |_| {}) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -22,6 +22,7 @@ use weir_commitlog::Disk;
 use weir_service::clock::Clock;
 use weir_service::descriptors;
 use weir_service::http::{DrainOutcome, InFlight};
+use weir_service::presence::Presence;
 use weir_service::shutdown::Signals;
 use weir_service::telemetry;
 
@@ -139,6 +140,7 @@ pub struct Running {
     /// Where HTTP listens, with the ports that the system chose.
     http: Vec<SocketAddr>,
     grpc: Vec<SocketAddr>,
+    presence: Presence,
     stop: CancellationToken,
     settings: Arc<Settings>,
 }
@@ -166,12 +168,14 @@ impl Running {
             upkeep,
             http: Vec::new(),
             grpc: Vec::new(),
+            presence: Presence::default(),
             stop,
             settings: Arc::new(settings.clone()),
         };
         let in_flight = InFlight::new(running.settings.max_bytes_in_flight);
         running.listen_http(metrics, in_flight.clone()).await?;
         running.listen_grpc(in_flight).await?;
+        running.presence.set_started();
         running.greet();
         Ok(running)
     }
@@ -182,6 +186,7 @@ impl Running {
             body_limits: self.settings.body_limits.clone(),
             in_flight,
             metrics,
+            presence: self.presence.clone(),
         };
         let service = http::service(&Arc::new(state));
         for address in self.settings.http.clone() {

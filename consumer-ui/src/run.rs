@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use weir_client::{Client, ClientOptions};
 use weir_service::clock::Clock;
 use weir_service::http::DrainOutcome;
+use weir_service::presence::Presence;
 use weir_service::shutdown::Signals;
 use weir_service::telemetry;
 
@@ -62,6 +63,7 @@ pub struct Running {
     listener: JoinSet<DrainOutcome>,
     /// The view's owner and what feeds it.
     tasks: JoinSet<()>,
+    presence: Presence,
     stop_serving: CancellationToken,
     stop_tasks: CancellationToken,
     grace_period: Duration,
@@ -81,6 +83,7 @@ impl Running {
             http: listener.local_addr()?,
             listener: JoinSet::new(),
             tasks: JoinSet::new(),
+            presence: Presence::default(),
             stop_serving: CancellationToken::new(),
             stop_tasks: CancellationToken::new(),
             grace_period: settings.grace_period,
@@ -89,6 +92,7 @@ impl Running {
         let upkeep = metrics.clone().keep_up(running.stop_tasks.clone());
         running.tasks.spawn(upkeep);
         running.serve(listener, settings, view, metrics);
+        running.presence.set_started();
         running.greet(settings);
         Ok(running)
     }
@@ -123,6 +127,7 @@ impl Running {
             view,
             metrics,
             address: self.http,
+            presence: self.presence.clone(),
             stop: self.stop_serving.clone(),
         };
         self.listener.spawn(weir_service::http::serve(

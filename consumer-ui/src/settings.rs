@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use weir_client::{Client, ClientOptions};
 use weir_service::http::HttpLimits;
+use weir_service::probe::{self, Probe};
 use weir_service::settings::{self, SettingsProblems, SettingsReader};
 use weir_service::telemetry::LogFormat;
 
@@ -43,6 +44,8 @@ pub fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("Shows every host live in a browser, and to Prometheus")
         .after_help(AFTER_HELP)
+        .arg(probe::healthcheck_flag())
+        .arg(probe::drain_flag())
         .arg(settings::config_flag())
         .args(settings::flags(SETTINGS))
 }
@@ -61,13 +64,15 @@ Prometheus: scrape /metrics with `honor_labels: true`, or discover the nodes wit
 A flag goes before an environment variable, that before the TOML file, that before the default.";
 
 impl Settings {
-    /// Reads the settings of this process: flags, environment, file.
+    /// Reads the settings of this process: flags, environment, file; and whether it is only to ask
+    /// the one that runs with them.
     ///
     /// # Errors
     /// [`Refused`] knows every problem at once.
-    pub fn from_process() -> Result<Self, Refused> {
+    pub fn from_process() -> Result<(Self, Option<Probe>), Refused> {
         let matches = command().try_get_matches().map_err(Refused::Flags)?;
-        Self::from_matches(&matches).map_err(Refused::Settings)
+        let settings = Self::from_matches(&matches).map_err(Refused::Settings)?;
+        Ok((settings, Probe::from_matches(&matches)))
     }
 
     /// Reads the settings of a process whose flags are parsed already.

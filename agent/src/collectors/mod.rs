@@ -19,8 +19,8 @@ mod system;
 
 use crate::roots::Roots;
 use crate::sample::{CpuValues, DiskValues, InfoValues, MemoryValues, NetworkValues, SystemValues};
-use error::CollectError;
-use health::Health;
+pub(crate) use error::CollectError;
+pub(crate) use health::Health;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
@@ -57,6 +57,11 @@ impl Collectors {
             cpu: cpu::Cpu::new(),
             filesystems: filesystems::Filesystems::new(),
         }
+    }
+
+    /// Which collectors work, now and later.
+    pub(crate) fn health(&self) -> Health {
+        self.health.clone()
     }
 
     /// Values of `host.cpu`.

@@ -103,3 +103,16 @@ fn every_problem_is_listed_at_once() {
         assert!(refused.contains(part), "{part} is missing in {refused}");
     }
 }
+
+#[test]
+fn the_settings_page_says_what_the_code_does() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/settings-agent.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(page, markdown()).unwrap();
+    }
+    let written = std::fs::read_to_string(page).unwrap();
+    assert!(
+        written == markdown(),
+        "docs/settings-agent.md is old; it says how to renew it"
+    );
+}

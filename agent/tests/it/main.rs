@@ -11,6 +11,7 @@ mod broken_collector;
 mod minimq;
 mod namespaces;
 mod once;
+mod probes;
 mod publishing;
 mod schema;
 mod support;

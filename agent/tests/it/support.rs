@@ -208,19 +208,26 @@ impl Agent {
         Self(command.spawn().unwrap())
     }
 
-    /// Waits until it has logged something with this in it.
-    pub(crate) async fn logs(&mut self, part: &str) {
+    /// Waits until it has logged something with this in it, and gives the line.
+    pub(crate) async fn logs(&mut self, part: &str) -> String {
         let log = self.0.stderr.as_mut().unwrap();
         let mut lines = BufReader::new(log).lines();
         let says = async {
             while let Some(line) = lines.next_line().await.unwrap() {
                 if line.contains(part) {
-                    return;
+                    return line;
                 }
             }
             panic!("it ended without saying {part:?}");
         };
-        soon(says).await;
+        soon(says).await
+    }
+
+    /// The address in the line that has this in it, `… http=127.0.0.1:40123`.
+    pub(crate) async fn logged_address(&mut self, part: &str) -> SocketAddr {
+        let line = self.logs(part).await;
+        let (_, address) = line.rsplit_once("http=").expect("an address");
+        address.trim().parse().unwrap()
     }
 
     /// Sends SIGTERM and asserts that it ends well.

@@ -17,7 +17,7 @@
 //! | `/v1/schedules`, `/v1/schedules/{id}` | `schedules` |
 //! | `/v1/workers`, `/v1/workers/{id}` | `workers` |
 //! | `/v1/backends`, `/v1/backends/send` | `backends` |
-//! | `/health`, `/ready`, `/metrics`, `/` | `status` |
+//! | `/startup`, `/health`, `/ready`, `/drain`, `/metrics`, `/` | `status` |
 //! | `/produce`, `/consume` | `dialects`, which tells two of them apart |
 //! | `/nodes` | `dialects::minimq` |
 //! | `/ack`, `/topics` | `dialects::partitioned` |
@@ -55,6 +55,7 @@ use warp::hyper::body::Body;
 use warp::{Filter, Rejection};
 use weir_protocol::ErrorCode;
 use weir_service::http::{BodyLimits, InFlight};
+use weir_service::presence::Presence;
 
 /// What handlers work with.
 #[derive(Debug)]
@@ -67,6 +68,8 @@ pub struct HttpState {
     pub in_flight: InFlight,
     /// What `/metrics` shows.
     pub metrics: Exporter,
+    /// Whether it has started, and whether its stop was announced.
+    pub presence: Presence,
 }
 
 /// Shared by all requests.

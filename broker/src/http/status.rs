@@ -1,13 +1,15 @@
 //! How the broker is: for load balancers, for Prometheus, and for people who open the port.
 
-use super::answer::{Answer, body_of, json, text};
+use super::answer::{Answer, ApiError, body_of, json, text};
 use super::dialects::publish_consume;
 use super::{Route, State, with};
 use crate::metrics::{render_gateway, render_groups, render_targets};
 use http::StatusCode;
 use serde::Serialize;
 use warp::Filter;
+use weir_protocol::ErrorCode;
 use weir_protocol::shapes::Health;
+use weir_service::http::ConnectionInfo;
 
 pub(super) fn routes(state: &State) -> Route {
     let health = warp::path!("health")
@@ -17,6 +19,15 @@ pub(super) fn routes(state: &State) -> Route {
         .and(warp::get())
         .and(with(state))
         .map(|state: State| ready(&state));
+    let startup = warp::path!("startup")
+        .and(warp::get())
+        .and(with(state))
+        .map(|state: State| startup(&state));
+    let drain = warp::path!("drain")
+        .and(warp::post())
+        .and(with(state))
+        .and(warp::ext::optional())
+        .map(|state: State, connection: Option<ConnectionInfo>| drain(&state, connection));
     let metrics = warp::path!("metrics")
         .and(warp::get())
         .and(with(state))
@@ -26,6 +37,10 @@ pub(super) fn routes(state: &State) -> Route {
         .map(|| text(StatusCode::OK, HELLO));
     health
         .or(ready)
+        .unify()
+        .or(startup)
+        .unify()
+        .or(drain)
         .unify()
         .or(metrics)
         .unify()
@@ -73,13 +88,36 @@ fn healthy() -> Healthy {
 }
 
 fn ready(state: &State) -> Answer {
-    let problems = state.broker.problems();
+    let mut problems = state.broker.problems();
+    let leaving = state.presence.is_leaving();
+    if leaving {
+        problems.insert(0, "draining: the broker stops soon".to_owned());
+    }
     if problems.is_empty() {
         return json(StatusCode::OK, &status("ready", problems));
     }
-    let draining = state.broker.draining().is_cancelled();
+    let draining = leaving || state.broker.draining().is_cancelled();
     let word = if draining { "draining" } else { "failed" };
     json(StatusCode::SERVICE_UNAVAILABLE, &status(word, problems))
+}
+
+/// Other than `/ready`, once yes is yes for ever.
+fn startup(state: &State) -> Answer {
+    match state.presence.has_started() {
+        true => json(StatusCode::OK, &status("started", Vec::new())),
+        false => json(
+            StatusCode::SERVICE_UNAVAILABLE,
+            &status("starting", Vec::new()),
+        ),
+    }
+}
+
+fn drain(state: &State, connection: Option<ConnectionInfo>) -> Answer {
+    let caller = connection.map(|connection| connection.peer.ip());
+    match state.presence.leave_for(caller) {
+        Ok(()) => json(StatusCode::OK, &status("draining", Vec::new())),
+        Err(refused) => ApiError::new(ErrorCode::Forbidden, refused).into_answer(),
+    }
 }
 
 async fn metrics(state: &State) -> Answer {

@@ -1,7 +1,10 @@
 //! What load balancers, orchestrators and people who open the port see.
 
+use crate::broker;
 use crate::support::TestBroker;
 use serde_json::json;
+use std::net::SocketAddr;
+use std::process::{Command, Output};
 
 #[tokio::test]
 async fn a_broker_that_serves_is_healthy_and_ready() {
@@ -51,4 +54,56 @@ async fn whoever_opens_the_port_is_told_what_to_try() {
     for part in ["weir-broker ", "curl -d", "/stream", "/lease", "/metrics"] {
         assert!(hello.text().contains(part), "{part}");
     }
+}
+
+#[tokio::test]
+async fn an_announced_stop_turns_only_readiness_off() {
+    let broker = TestBroker::start().await;
+    let started = broker.get("/startup").await.expect(200).json();
+    assert_eq!(started["status"], "started");
+    let drained = broker.post("/drain", "").await.expect(200).json();
+    assert_eq!(drained["status"], "draining");
+
+    let ready = broker.get("/ready").await.expect(503).json();
+    assert_eq!(ready["status"], "draining");
+    assert_eq!(
+        ready["problems"],
+        json!(["draining: the broker stops soon"])
+    );
+    broker.get("/health").await.expect(200);
+    broker.get("/startup").await.expect(200);
+    broker.publish("t", "1").await;
+    broker.stop().await.unwrap();
+}
+
+/// The real binary with the settings of one that runs.
+fn asking(address: SocketAddr, flags: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weir-broker"));
+    command.env_clear().env("WEIR_HTTP", address.to_string());
+    command.args(flags).output().unwrap()
+}
+
+#[tokio::test]
+async fn the_binary_asks_the_broker_that_runs() {
+    let mut running = broker().start().await;
+    let address = running.http_address();
+    let healthy = asking(address, &["--healthcheck"]);
+    assert!(healthy.status.success(), "{healthy:?}");
+    let said = String::from_utf8(healthy.stdout).unwrap();
+    assert!(said.starts_with(r#"{"status":"ready""#), "{said}");
+
+    let drained = asking(address, &["--drain", "1ms"]);
+    assert!(drained.status.success(), "{drained:?}");
+    let draining = asking(address, &["--healthcheck"]);
+    assert_eq!(draining.status.code(), Some(1));
+    let said = String::from_utf8(draining.stderr).unwrap();
+    assert!(said.contains("503 Service Unavailable"), "{said}");
+    assert!(said.contains("the broker stops soon"), "{said}");
+
+    running.terminate();
+    assert_eq!(running.wait().await.code(), Some(0));
+    let gone = asking(address, &["--healthcheck"]);
+    assert_eq!(gone.status.code(), Some(1));
+    let refused = asking(address, &["--drain", "soon"]);
+    assert_eq!(refused.status.code(), Some(2));
 }

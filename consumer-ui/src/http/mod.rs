@@ -8,7 +8,7 @@
 //! | `/api/fleet`, `/api/nodes/{node}`, `/api/topics` | `api` |
 //! | `/api/events` | `events` |
 //! | `/metrics`, `/metrics/hosts`, `/sd` | `export` |
-//! | `/health`, `/ready` | `status` |
+//! | `/startup`, `/health`, `/ready`, `/drain` | `status` |
 //! | `/`, `/nodes/…`, `/topics`, `/assets/…` | `assets` |
 
 mod answer;
@@ -33,6 +33,7 @@ use tower_service::Service;
 use warp::filters::BoxedFilter;
 use warp::hyper::body::Incoming;
 use warp::{Filter, Rejection};
+use weir_service::presence::Presence;
 
 /// Styles that uPlot sets go through the CSSOM, which `style-src 'self'` allows.
 const POLICY: &str = "default-src 'self'; style-src 'self'; object-src 'none'; base-uri 'none'; \
@@ -45,6 +46,8 @@ pub(crate) struct HttpState {
     pub(crate) metrics: Exporter,
     /// Where we listen, for requests that do not say how we are called.
     pub(crate) address: SocketAddr,
+    /// Whether it has started, and whether its stop was announced.
+    pub(crate) presence: Presence,
     /// Ends streams and readiness.
     pub(crate) stop: CancellationToken,
 }

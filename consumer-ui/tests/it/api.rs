@@ -153,3 +153,20 @@ async fn what_is_no_sample_is_counted_and_passed_over() {
     assert!(counted.unwrap().parse::<u64>().unwrap() >= 1);
     ui.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn an_announced_stop_turns_only_readiness_off() {
+    let broker = Broker::start().await;
+    let ui = Ui::following(&broker).await;
+    assert_eq!(ui.get("/startup").await.json()["status"], "started");
+    assert_eq!(ui.get("/ready").await.json()["status"], "ready");
+    let drained = ui.send("POST", "/drain").await;
+    assert_eq!(drained.json()["status"], "draining");
+    let ready = ui.get("/ready").await;
+    assert_eq!(
+        (ready.status, ready.json()["status"].clone()),
+        (503, json!("draining"))
+    );
+    assert_eq!(ui.get("/health").await.json()["status"], "healthy");
+    assert_eq!(ui.get("/api/fleet").await.status, 200);
+}

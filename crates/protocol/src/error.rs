@@ -41,6 +41,8 @@ error_codes! {
     InvalidTopic = "invalid_topic", 400;
     /// The request could not be read as HTTP.
     BadRequest = "bad_request", 400;
+    /// The caller may not do this from where it is.
+    Forbidden = "forbidden", 403;
     /// There is no such route.
     NotFound = "not_found", 404;
     /// There is no such topic, and it may not or could not be created here.
