@@ -18,6 +18,8 @@ import time
 import urllib.parse
 import urllib.request
 
+# Lines of a batch; the broker takes 10,000.
+BATCH = 5000
 TOPICS = ("host.cpu", "host.memory", "host.disk", "host.network", "host.system")
 
 
@@ -82,10 +84,40 @@ class Agent(threading.Thread):
     def line(self, topic, seq):
         interval = 1 if topic == "host.cpu" else 5
         number = seq if interval == 1 else seq // 5
-        sample = {"node": self.node, "timestamp": now_ms(), "boot_id": self.boot, "seq": number,
-                  "interval_seconds": interval, **values(topic, seq)}
         key = f"{self.node}/{self.boot}/{topic}/{number}"
+        sample = self.sample(topic, seq, number, now_ms())
         return json.dumps({"topic": topic, "key": self.node, "id": key, "payload": sample})
+
+    def sample(self, topic, seq, number, timestamp):
+        interval = 1 if topic == "host.cpu" else 5
+        return {"node": self.node, "timestamp": timestamp, "boot_id": self.boot, "seq": number,
+                "interval_seconds": interval, **values(topic, seq)}
+
+    def past(self, seconds):
+        """What this agent would have sent before, under a boot of its own; without ids, so that the broker
+        has not to remember them all at once."""
+        begin, self.boot = now_ms() - seconds * 1000, f"before-{self.boot}"
+        for second in range(seconds):
+            for topic in TOPICS:
+                if topic == "host.cpu" or second % 5 == 0:
+                    number = second if topic == "host.cpu" else second // 5
+                    sample = self.sample(topic, second, number, begin + second * 1000)
+                    yield json.dumps({"topic": topic, "key": self.node, "payload": sample})
+        self.boot = self.boot.removeprefix("before-")
+
+
+def backfill(agents, broker, seconds):
+    """Publishes what the agents would have sent until now."""
+    connection = http.client.HTTPConnection(broker.split("//")[1], timeout=60)
+    for agent in agents:
+        lines = list(agent.past(seconds))
+        for begin in range(0, len(lines), BATCH):
+            connection.request("POST", "/v1/messages", "\n".join(lines[begin:begin + BATCH]))
+            answer = connection.getresponse()
+            body = answer.read()
+            if answer.status != 201:
+                sys.exit(f"the past was refused: {answer.status} {body.decode()}")
+    connection.close()
 
 
 class Watcher(threading.Thread):
@@ -132,7 +164,12 @@ def main():
     arguments.add_argument("--agents", type=int, default=100)
     arguments.add_argument("--seconds", type=int, default=30)
     arguments.add_argument("--watched", type=int, default=8, help="nodes that a page is open on")
+    arguments.add_argument("--backfill", type=int, default=0, metavar="SECONDS",
+                           help="only publishes this much of their past, so that there is history as after so long")
     chosen = arguments.parse_args()
+    if chosen.backfill:
+        past = [Agent(number, chosen.agents, chosen.broker, 0) for number in range(chosen.agents)]
+        return backfill(past, chosen.broker, chosen.backfill)
 
     before = sum(records(chosen.broker).values())
     until = time.monotonic() + chosen.seconds

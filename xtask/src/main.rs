@@ -11,6 +11,7 @@ mod measured;
 mod process;
 mod python;
 mod quick;
+mod sizing;
 mod slow_readers;
 mod steps;
 mod storage;
@@ -45,6 +46,7 @@ enum Task {
     Tidy(tidy::Tidy),
     Footprint(footprint::Footprint),
     SlowReaders(slow_readers::SlowReaders),
+    Sizing(sizing::Sizing),
     Storage(storage::Storage),
     Web(web::Web),
     Python(python::Python),
@@ -71,6 +73,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Tidy(tidy) => tidy.run(&workspace),
         Task::Footprint(footprint) => footprint.run(&workspace),
         Task::SlowReaders(slow_readers) => slow_readers.run(&workspace),
+        Task::Sizing(sizing) => sizing.run(&workspace),
         Task::Storage(storage) => storage.run(&workspace),
         Task::Web(web) => web.run(&workspace),
         Task::Python(python) => python.run(&workspace),

@@ -128,7 +128,8 @@ impl Running {
         found.with_context(|| format!("no {name} in /proc/<pid>/{file}"))
     }
 
-    fn cpu_time(&self) -> anyhow::Result<Duration> {
+    /// Processor time that it has used so far.
+    pub(crate) fn cpu_time(&self) -> anyhow::Result<Duration> {
         let ticks = parse_cpu_ticks(&self.proc_file("stat")?);
         let ticks = ticks.context("unknown shape of /proc/<pid>/stat")?;
         let per_second = rustix::param::clock_ticks_per_second();

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ffi::OsStr;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -74,6 +74,21 @@ impl Site {
 }
 
 impl Home {
+    /// Where the data directory and what the processes print lie.
+    pub(crate) fn path(&self) -> &Path {
+        self.place.path()
+    }
+
+    /// Bytes of all topics' segments.
+    pub(crate) fn log_bytes(&self) -> anyhow::Result<u64> {
+        let topics = std::fs::read_dir(self.place.path().join("data"))?;
+        let mut bytes = 0;
+        for topic in topics {
+            bytes += segment_bytes(&topic?.path())?;
+        }
+        Ok(bytes)
+    }
+
     pub(crate) fn start(&self) -> anyhow::Result<Broker> {
         let http = free_loopback_address()?;
         let command = CommandLine::new(&self.binary)
@@ -105,6 +120,21 @@ impl Home {
             ready_after: started.elapsed(),
         })
     }
+}
+
+/// Bytes of the `.log` files below a topic's directory.
+fn segment_bytes(directory: &Path) -> anyhow::Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let (path, kind) = (entry.path(), entry.file_type()?);
+        if kind.is_dir() {
+            bytes += segment_bytes(&path)?;
+        } else if path.extension().is_some_and(|extension| extension == "log") {
+            bytes += entry.metadata()?.len();
+        }
+    }
+    Ok(bytes)
 }
 
 /// Says what it does on standard error: standard output belongs to the report.
