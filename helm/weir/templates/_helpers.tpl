@@ -133,3 +133,169 @@ annotations:
 http://{{ include "weir.brokerHost" $root }}:{{ int $root.Values.broker.ports.http }}
 {{- end -}}
 {{- end -}}
+
+{{/* What all pods have alike, of a component: (list $ "broker"). */}}
+{{- define "weir.podSettings" -}}
+{{- $root := index . 0 -}}
+{{- $values := index $root.Values (index . 1) -}}
+serviceAccountName: {{ include "weir.serviceAccountName" . }}
+automountServiceAccountToken: false
+# Service links would add variables such as WEIR_BROKER_PORT, which are not settings.
+enableServiceLinks: false
+{{- with $root.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  {{- toYaml $values.podSecurityContext | nindent 2 }}
+{{- range $field := list "nodeSelector" "tolerations" "affinity" "priorityClassName" }}
+{{- with get $values $field }}
+{{ $field }}:{{ kindIs "string" . | ternary " " "\n  " }}{{ toYaml . | nindent 2 | trim }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Spreads several pods over the nodes as far as possible, unless the values say how. */}}
+{{- define "weir.topologySpread" -}}
+{{- $values := index (index . 0).Values (index . 1) -}}
+{{- if $values.topologySpreadConstraints -}}
+topologySpreadConstraints:
+  {{- toYaml $values.topologySpreadConstraints | nindent 2 }}
+{{- else if gt (int $values.replicas) 1 -}}
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "weir.selectorLabels" . | nindent 8 }}
+{{- end }}
+{{- end -}}
+
+{{/* What all containers have alike: (list $ "broker" "http"), with the port that the probes ask. */}}
+{{- define "weir.containerSettings" -}}
+{{- $root := index . 0 -}}
+{{- $port := index . 2 -}}
+{{- $values := index $root.Values (index . 1) -}}
+image: {{ include "weir.image" (list $root $values.image) }}
+imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+securityContext:
+  {{- toYaml $values.securityContext | nindent 2 }}
+resources:
+  {{- toYaml $values.resources | nindent 2 }}
+{{- range $probe, $path := dict "startupProbe" "/startup" "livenessProbe" "/health" "readinessProbe" "/ready" }}
+{{ $probe }}:
+  httpGet:
+    path: {{ $path }}
+    port: {{ $port }}
+  {{- toYaml (get $values $probe) | nindent 2 }}
+{{- end }}
+{{- with $values.extraEnvFrom }}
+envFrom:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/*
+Before SIGTERM the process says that it is not ready, and waits until nobody is sent to it any more.
+The command in the pod does not see the flags of the process, so it is told the listener.
+*/}}
+{{- define "weir.preStop" -}}
+{{- $values := index (index . 0).Values (index . 1) -}}
+{{- with int $values.drainSeconds -}}
+lifecycle:
+  preStop:
+    exec:
+      command:
+        - /weir-{{ index $ 1 }}
+        - --http={{ include "weir.listen" (list $values.listen $values.ports.http) }}
+        - --drain={{ . }}s
+{{- end }}
+{{- end -}}
+
+{{/* Time for the drain, for the process to end by itself, and for the node to notice. */}}
+{{- define "weir.terminationGracePeriod" -}}
+{{- $values := index (index . 0).Values (index . 1) -}}
+{{- add (int $values.drainSeconds) (int $values.gracePeriodSeconds) 5 -}}
+{{- end -}}
+
+{{/*
+Settings as TOML. JSON is how TOML writes strings, whole numbers and booleans, too; a list or an
+object is a setting that is read as JSON, so it becomes a string.
+*/}}
+{{- define "weir.toml" -}}
+{{- range $key, $value := . }}
+{{ $key }} = {{ or (kindIs "slice" $value) (kindIs "map" $value) | ternary (toRawJson $value) $value | toRawJson }}
+{{- end }}
+{{- end -}}
+
+{{/* A component's file of settings; pods carry its checksum, so that a change restarts them. */}}
+{{- define "weir.settingsFile" -}}
+{{- $values := index (index . 0).Values (index . 1) -}}
+# What is not here is in the flags of the container, or has its default.
+{{- include "weir.toml" (eq (index . 1) "agent" | ternary (omit $values.settings "labels") $values.settings) }}
+{{- end -}}
+
+{{/* The fields of a Service but for its ports and its selector: (list $ "broker"). */}}
+{{- define "weir.serviceSettings" -}}
+{{- $service := (index (index . 0).Values (index . 1)).service -}}
+type: {{ $service.type }}
+{{- with $service.ipFamilyPolicy }}
+ipFamilyPolicy: {{ . }}
+{{- end }}
+{{- if eq $service.type "LoadBalancer" }}
+{{- with $service.loadBalancerClass }}
+loadBalancerClass: {{ . }}
+{{- end }}
+{{- with $service.loadBalancerSourceRanges }}
+loadBalancerSourceRanges:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- if ne $service.type "ClusterIP" }}
+externalTrafficPolicy: {{ $service.externalTrafficPolicy }}
+{{- end }}
+{{- end -}}
+
+{{/* A port of a Service: (list $ "broker" "http"). */}}
+{{- define "weir.servicePort" -}}
+{{- $values := index (index . 0).Values (index . 1) -}}
+{{- $name := index . 2 -}}
+- name: {{ $name }}
+  port: {{ int (get $values.ports $name) }}
+  targetPort: {{ $name }}
+  protocol: TCP
+  appProtocol: {{ eq $name "grpc" | ternary "kubernetes.io/h2c" "http" }}
+  {{- if and (ne $values.service.type "ClusterIP") (get $values.service.nodePorts $name) }}
+  nodePort: {{ int (get $values.service.nodePorts $name) }}
+  {{- end }}
+{{- end -}}
+
+{{/* A namespace with a Pod Security level: (list $ "weir" "restricted" (dict "further" "labels")). */}}
+{{- define "weir.namespaceObject" -}}
+{{- $labels := dict -}}
+{{- range $mode := list "enforce" "audit" "warn" -}}
+{{- $_ := set $labels (printf "pod-security.kubernetes.io/%s" $mode) (index $ 2) -}}
+{{- end -}}
+{{- $keep := dict "helm.sh/resource-policy" "keep" -}}
+apiVersion: v1
+kind: Namespace
+metadata:
+  {{- include "weir.metadata" (dict "root" (index . 0) "component" "namespace" "name" (index . 1) "labels" (merge (deepCopy (index . 3)) $labels) "annotations" $keep) | nindent 2 }}
+{{- end -}}
+
+{{/* How pods are replaced; rollingUpdate would be refused beside any other type. */}}
+{{- define "weir.updateStrategy" -}}
+{{- toYaml (eq .type "RollingUpdate" | ternary . (omit . "rollingUpdate")) -}}
+{{- end -}}
+
+{{/* Labels and annotations of a component's pods: (list $ "broker"). */}}
+{{- define "weir.podMetadata" -}}
+{{- $values := index (index . 0).Values (index . 1) -}}
+{{- $checksum := dict "checksum/config" (include "weir.settingsFile" . | sha256sum) -}}
+labels:
+  {{- $labels := include "weir.podLabels" . | fromYaml }}
+  {{- toYaml (merge $labels $values.podLabels) | nindent 2 }}
+annotations:
+  {{- toYaml (merge $checksum $values.podAnnotations) | nindent 2 }}
+{{- end -}}
