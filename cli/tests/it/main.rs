@@ -8,6 +8,7 @@
 )]
 
 mod bench;
+mod chart_settings;
 mod commands;
 mod dead_letters;
 mod docs;
