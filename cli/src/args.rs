@@ -1,5 +1,7 @@
 use crate::output::Output;
-use crate::{bench, consume, dead_letters, groups, produce, schedule, tail, topics, up, workers};
+use crate::{
+    bench, check, consume, dead_letters, groups, produce, schedule, tail, topics, up, workers,
+};
 use clap::{Parser, Subcommand, ValueEnum};
 use weir_client::{Client, ClientOptions};
 use weir_protocol::shapes::GroupStart;
@@ -38,6 +40,7 @@ pub(crate) enum Command {
     DeadLetters(dead_letters::DeadLetters),
     Schedule(schedule::Schedule),
     Workers(workers::Workers),
+    Check(check::Check),
     Bench(bench::Bench),
 }
 
@@ -145,6 +148,8 @@ mod tests {
             "weir schedule move i --delay 10m",
             "weir schedule move i --at 2027-01-31T12:00:00Z",
             "weir schedule cancel i",
+            "weir check",
+            "weir check --ui http://h:8080 --node n --timeout 2m --topic t",
             "weir bench publish --clients 2 --payload-bytes 100 --seconds 1",
         ] {
             let parsed = Cli::try_parse_from(line.split(' '));
@@ -176,6 +181,8 @@ mod tests {
             "weir dead-letters redrive t --all",
             "weir dead-letters redrive t --group g",
             "weir dead-letters redrive t --group g --all --key k",
+            "weir check --node n",
+            "weir check --timeout soon",
             "weir bench publish --clients 0",
             "weir topics create t --retention-bytes many",
             "weir tail t --output yaml",

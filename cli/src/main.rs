@@ -6,6 +6,7 @@
 
 mod args;
 mod bench;
+mod check;
 mod confirm;
 mod consume;
 mod dead_letters;
@@ -79,6 +80,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::DeadLetters(letters) => dead_letters::run(broker, output, letters).await,
         Command::Schedule(schedule) => schedule::run(broker, output, schedule).await,
         Command::Workers(workers) => workers::run(broker, output, workers).await,
+        Command::Check(check) => check::run(broker, output, check).await,
         Command::Bench(bench) => bench::run(broker, output, bench).await,
     }
 }

@@ -13,7 +13,7 @@ With `--output json` it prints JSON, and errors as the broker's error object on 
 This page is made from `--help`: `UPDATE_DOCS=1 cargo test -p weir-cli --test it help`.
 ";
 
-const COMMANDS: [&str; 41] = [
+const COMMANDS: [&str; 42] = [
     "",
     "up",
     "produce",
@@ -48,6 +48,7 @@ const COMMANDS: [&str; 41] = [
     "workers remove",
     "workers pause",
     "workers resume",
+    "check",
     "bench",
     "bench publish",
     "bench publish-batch",

@@ -9,6 +9,7 @@
 
 mod bench;
 mod chart_settings;
+mod check;
 mod commands;
 mod dead_letters;
 mod docs;

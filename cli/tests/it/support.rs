@@ -32,12 +32,22 @@ fn terminate(process: &Child) -> bool {
 impl Up {
     /// Just the broker.
     pub(crate) fn start() -> Self {
-        Self::start_with(&["--ui", "off", "--agent", "off"])
+        Self::start_broker(&[])
+    }
+
+    /// Just the broker, with further flags.
+    pub(crate) fn start_broker(flags: &[&str]) -> Self {
+        Self::start_with(&[&["--ui", "off", "--agent", "off"], flags].concat())
     }
 
     /// Broker, agent and dashboard.
     pub(crate) fn start_all() -> Self {
         Self::start_with(&["--ui", "127.0.0.1:0"])
+    }
+
+    /// Broker and dashboard.
+    pub(crate) fn start_without_agent() -> Self {
+        Self::start_with(&["--ui", "127.0.0.1:0", "--agent", "off"])
     }
 
     fn start_with(others: &[&str]) -> Self {
@@ -52,7 +62,7 @@ impl Up {
                 "--log-filter",
                 "warn",
             ])
-            .args(["--min-free-bytes", "0"])
+            .env("WEIR_MIN_FREE_BYTES", "0")
             .args(others)
             .current_dir(directory.path())
             .stdout(Stdio::piped())

@@ -26,6 +26,7 @@ mod group_stream;
 mod groups;
 mod health;
 mod lease;
+mod metrics;
 mod publish;
 mod read_from;
 mod schedules;

@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
+use weir_protocol::shapes::Health;
 use weir_protocol::{ErrorBody, ErrorCode};
 
 /// Shorter than the broker's idle timeout, so that a reused connection is one the broker keeps.
@@ -119,6 +120,13 @@ impl Transport {
         self.call_raw(call).await.map(drop)
     }
 
+    /// Sends `call` and hands out its answer as it is.
+    pub(crate) async fn call_text(&self, call: Call) -> Result<String, ClientError> {
+        let (status, body) = self.call_raw(call).await?;
+        let text = String::from_utf8(body.into());
+        text.map_err(|error| unexpected(status, &error.to_string()))
+    }
+
     async fn call_raw(&self, call: Call) -> Result<(u16, Bytes), ClientError> {
         let limit = self.options.request_timeout + call.wait;
         let exchange = async {
@@ -206,6 +214,9 @@ fn unexpected(status: u16, reason: &str) -> ClientError {
 }
 
 fn refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> ClientError {
+    if let Ok(health) = serde_json::from_slice::<Health>(body) {
+        return not_well(status, &health);
+    }
     let Ok(ErrorBody { error }) = serde_json::from_slice(body) else {
         let start = String::from_utf8_lossy(&body[..body.len().min(80)]);
         let start = start.lines().next().unwrap_or_default();
@@ -220,6 +231,14 @@ fn refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> ClientError {
         error.message,
         after.map(Duration::from_secs),
     )
+}
+
+/// `/ready` and `/health` answer with their own shape in any case.
+fn not_well(status: u16, health: &Health) -> ClientError {
+    let problems = health.problems.join("; ");
+    let message = format!("the broker is not ready: {}: {problems}", health.status);
+    let message = message.trim_end_matches(": ").to_owned();
+    refused(status, ErrorCode::Unavailable, message, None)
 }
 
 pub(crate) fn refused(
@@ -239,6 +258,21 @@ pub(crate) fn refused(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_broker_that_is_not_ready_says_why() {
+        let refusal_of = |body: &[u8]| refusal(503, &HeaderMap::new(), body);
+        let full = br#"{"status":"failed","version":"1","problems":["no space","no log"]}"#;
+        assert_eq!(
+            refusal_of(full).to_string(),
+            "the broker is not ready: failed: no space; no log (unavailable)"
+        );
+        assert!(refusal_of(full).is_retryable());
+        assert_eq!(
+            refusal_of(br#"{"status":"draining","version":"1"}"#).to_string(),
+            "the broker is not ready: draining (unavailable)"
+        );
+    }
 
     #[test]
     fn answers_that_are_not_a_brokers_are_told_apart() {

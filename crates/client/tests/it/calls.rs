@@ -115,3 +115,11 @@ async fn verbatim_messages_keep_fields_this_version_does_not_know() {
     assert_eq!(leased[0].json.get(), message);
     assert_eq!(leased[0].message.payload.get(), "1.50");
 }
+
+#[tokio::test]
+async fn the_page_for_prometheus_comes_as_it_is() {
+    let page = "# TYPE up gauge\nup{instance=\"a\"} 1\n";
+    let server = Server::start(vec![answer(page)]).await;
+    assert_eq!(server.client().metrics().await.unwrap(), page);
+    assert!(server.requests()[0].starts_with("GET /metrics HTTP/1.1"));
+}
