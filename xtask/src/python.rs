@@ -1,4 +1,5 @@
-//! The Python packages that tests drive the broker with, pinned by hash, in target/tools/python.
+//! The Python packages that tests need (clients of the broker, Helm's engine and what judges manifests),
+//! pinned by hash, in target/tools/python.
 
 use crate::command_line::CommandLine;
 use crate::steps::Outcome;
@@ -9,14 +10,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What to install: every package with its version and the hashes of its files.
-const REQUIREMENTS: &str = "broker/tests/python/requirements.txt";
+const REQUIREMENTS: &str = "xtask/python/requirements.txt";
 /// Says what lies beside it, so that nothing is installed twice.
 const INSTALLED: &str = "installed.txt";
+/// Wheels hold no symbolic links: Helm's engine, 80 MB, comes under three names, of which the package
+/// takes the most specific one.
+const COPIES: [&str; 2] = [
+    "helm_python/lib/libhelm_c.so",
+    "helm_python/lib/libhelm_c.so.0",
+];
 
-/// Installs the Python packages that tests need (grpcio, requests) into target/tools/python.
+/// Installs the Python packages that tests need (grpcio, Helm's engine, …) into target/tools/python.
 ///
-/// Needs python3 with pip. Nothing outside target/ is touched, and nothing is installed again before
-/// broker/tests/python/requirements.txt or the version of Python changes.
+/// Needs python3 with pip, and 250 MB. Nothing outside target/ is touched, and nothing is installed again
+/// before xtask/python/requirements.txt or the version of Python changes.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Python {}
@@ -42,6 +49,10 @@ pub(crate) fn install(workspace: &Workspace) -> anyhow::Result<Outcome> {
         fs::remove_dir_all(&packages).with_context(|| packages.display().to_string())?;
     }
     pip_install(workspace.relative(&packages)).run()?;
+    for copy in COPIES {
+        let copy = packages.join(copy);
+        fs::remove_file(&copy).with_context(|| copy.display().to_string())?;
+    }
     // Last: after an installation that was interrupted, the next one begins anew.
     fs::write(packages.join(INSTALLED), wanted)?;
     Ok(Outcome::Passed)
