@@ -80,14 +80,19 @@ pub(super) const EDGES: &[Edges] = &[
         why: "testkit supports the tests of what it uses; it is a dev-dependency only",
     },
     Edges {
-        package: "xtask",
+        package: "weir-chart",
         may_use: &[],
+        why: "the chart is rendered while the product does not compile; it knows binaries by name only",
+    },
+    Edges {
+        package: "xtask",
+        may_use: &["weir-chart"],
         why: "tasks must build and run while the product does not compile",
     },
 ];
 
 /// What tests may use besides their package's own edges and the package itself (for its features).
-pub(super) const TESTS_MAY_USE: &[&str] = &["weir-testkit", "weir-client"];
+pub(super) const TESTS_MAY_USE: &[&str] = &["weir-testkit", "weir-client", "weir-chart"];
 
 /// What the tests of single members may use beyond that: a member, and what its tests need. The
 /// dashboard's run against a real broker in their own process, which they can restart.
