@@ -50,11 +50,12 @@ def render(directory, request):
         if request.get(key):
             options[key] = request[key]
     with helm_python.Chart.load(directory) as chart:
+        values = composed_values(request)
+        # As `helm install` does; rendering alone does not look at the schema.
+        chart.validate_schema(chart.merge_values(values))
         # Not chart.render(): it knows neither Kubernetes' version nor its APIs.
-        values = json.dumps(composed_values(request))
-        files = json.loads(
-            _native.call_string("helm_render", chart._raw(), values, json.dumps(options))
-        )
+        arguments = json.dumps(values), json.dumps(options)
+        files = json.loads(_native.call_string("helm_render", chart._raw(), *arguments))
     notes = [text for source, text in files.items() if source.endswith("NOTES.txt")]
     return {"objects": list(objects(files)), "notes": "".join(notes)}
 

@@ -151,24 +151,29 @@ fn ask<T: DeserializeOwned>(task: &'static str, requests: &[Request]) -> Result<
     };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("render.py");
     let question = serde_json::to_vec(&question).map_err(|e| no_engine(&e))?;
-    let output = answer_of(python(&script)?, &question).map_err(|e| no_engine(&e))?;
+    let mut command = python()?;
+    command.arg(script);
+    let output = answer_of(command, &question).map_err(|e| no_engine(&e))?;
     if !output.status.success() {
         return Err(no_engine(&String::from_utf8_lossy(&output.stderr)));
     }
     serde_json::from_slice(&output.stdout).map_err(|e| no_engine(&e))
 }
 
-/// Python with a script and the packages of `cargo xtask python`.
-fn python(script: &Path) -> Result<Command, RenderError> {
+/// Python with the packages of `cargo xtask python`; the caller adds a script.
+///
+/// # Errors
+/// They are not installed.
+pub fn python() -> Result<Command, RenderError> {
     let packages = packages().ok_or_else(|| no_engine(&"it is not installed"))?;
     let mut command = Command::new("python3");
-    command.arg(script).env("PYTHONPATH", packages);
-    command.stdin(Stdio::piped());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.env("PYTHONPATH", packages);
     Ok(command)
 }
 
 fn answer_of(mut command: Command, question: &[u8]) -> std::io::Result<Output> {
+    command.stdin(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process: Child = command.spawn()?;
     if let Some(mut stdin) = process.stdin.take() {
         // It reads all before it writes anything, so neither waits for the other. One that ends before

@@ -53,6 +53,11 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
         "figures of the same host to compare with",
     ),
     tool("npm", "npm", "the dashboard's page"),
+    tool(
+        "kubectl",
+        "kubernetes-client",
+        "plain manifests and overlays as people build them",
+    ),
     tool("chromium", "chromium", "the dashboard as people see it"),
 ];
 

@@ -7,6 +7,7 @@ mod command_line;
 mod debian;
 mod dependencies;
 mod footprint;
+mod manifests;
 mod measured;
 mod process;
 mod python;
@@ -50,6 +51,7 @@ enum Task {
     Storage(storage::Storage),
     Web(web::Web),
     Python(python::Python),
+    Manifests(manifests::Manifests),
 }
 
 fn main() -> ExitCode {
@@ -77,5 +79,6 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Storage(storage) => storage.run(&workspace),
         Task::Web(web) => web.run(&workspace),
         Task::Python(python) => python.run(&workspace),
+        Task::Manifests(manifests) => manifests.run(&workspace),
     }
 }

@@ -4,7 +4,7 @@ use crate::command_line::CommandLine;
 use crate::steps::{Outcome, Steps};
 use crate::web::{self, REQUIRE_ASSETS};
 use crate::workspace::Workspace;
-use crate::{debian, dependencies, python, tidy};
+use crate::{debian, dependencies, manifests, python, tidy};
 use clap::Args;
 
 /// Runs everything CI runs; `.ci/run` is this command.
@@ -13,6 +13,7 @@ use clap::Args;
 ///
 ///   packages    Debian packages the tests need; installed where we may, else the command is shown
 ///   python      Python packages the tests need, into target/tools/python
+///   schemas     schemas that the chart's custom resources are judged by, from npm
 ///   web         the dashboard's page: built, and its own tests
 ///   fmt         cargo fmt --check
 ///   clippy      no warnings, all targets
@@ -44,6 +45,7 @@ impl Test {
 
         steps.step("packages", || debian::ensure(debian::FOR_TESTS))?;
         steps.step("python", || python::install(workspace))?;
+        steps.step("schemas", || manifests::install_schemas(workspace))?;
         steps.step("web", || web::build(workspace).and_then(|_| web::test()))?;
         steps.step("fmt", || cargo("cargo fmt --all --check"))?;
         steps.step("clippy", || {

@@ -37,12 +37,20 @@ pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<Outcome> {
     if debian::find("npm").is_none() {
         bail!("npm is missing: the dashboard needs Node.js 20 with npm, https://nodejs.org");
     }
-    let web = workspace.root.join(WEB);
-    if packages_are_old(&web) {
-        npm("ci --no-audit --no-fund").run()?;
-    }
-    npm("run build").run()?;
+    install_packages(workspace, WEB)?;
+    npm(WEB, "run build").run()?;
     Ok(Outcome::Passed)
+}
+
+/// Installs what package-lock.json of a directory says, unless it is there already.
+///
+/// # Errors
+/// npm failed.
+pub(crate) fn install_packages(workspace: &Workspace, directory: &str) -> anyhow::Result<()> {
+    if packages_are_old(&workspace.root.join(directory)) {
+        npm(directory, "ci --no-audit --no-fund --loglevel=error").run()?;
+    }
+    Ok(())
 }
 
 /// Runs the page's own tests.
@@ -50,18 +58,19 @@ pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<Outcome> {
 /// # Errors
 /// One failed.
 pub(crate) fn test() -> anyhow::Result<Outcome> {
-    npm("test").run()?;
+    npm(WEB, "test").run()?;
     Ok(Outcome::Passed)
 }
 
-fn npm(arguments: &str) -> CommandLine {
-    CommandLine::parse(&format!("npm --prefix {WEB} {arguments}"))
+fn npm(directory: &str, arguments: &str) -> CommandLine {
+    CommandLine::parse(&format!("npm --prefix {directory} {arguments}"))
 }
 
 /// Whether the lock file is newer than what was installed from it.
-fn packages_are_old(web: &Path) -> bool {
+fn packages_are_old(directory: &Path) -> bool {
     let changed = |name: &str| {
-        web.join(name)
+        directory
+            .join(name)
             .metadata()
             .and_then(|file| file.modified())
             .ok()

@@ -1,0 +1,11 @@
+//! What the chart promises, judged on what Helm's engine makes of it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
+mod engine;
+mod plain_manifests;
