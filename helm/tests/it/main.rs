@@ -8,4 +8,9 @@
 )]
 
 mod engine;
+mod judges;
 mod plain_manifests;
+mod policy;
+mod refused_values;
+mod releases;
+mod settings;

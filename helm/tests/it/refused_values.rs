@@ -1,0 +1,142 @@
+//! Wrong values: refused by the schema, or by what it cannot say, in words that tell where and what would
+//! be right.
+
+use serde_json::{Value, json};
+use weir_chart::{RenderError, Request, render_all};
+
+struct Wrong {
+    what: &'static str,
+    values: Value,
+    /// What the message must say: the path, and what is allowed or unknown.
+    says: &'static [&'static str],
+}
+
+fn wrong_values() -> Vec<Wrong> {
+    let wrong = |what, values, says| Wrong { what, values, says };
+    vec![
+        wrong(
+            "a typo at the top",
+            json!({"brokr": {}}),
+            &["'brokr' not allowed"],
+        ),
+        wrong(
+            "a typo in a section",
+            json!({"broker": {"replica": 1}}),
+            &["/broker", "'replica' not allowed"],
+        ),
+        wrong(
+            "a typo two levels down",
+            json!({"broker": {"persistence": {"sise": "1Gi"}}}),
+            &["/broker/persistence", "'sise' not allowed"],
+        ),
+        wrong(
+            "a typo in a probe",
+            json!({"ui": {"livenessProbe": {"periodSecond": 5}}}),
+            &["/ui/livenessProbe", "'periodSecond' not allowed"],
+        ),
+        wrong(
+            "a wrong type",
+            json!({"agent": {"enabled": "yes"}}),
+            &["/agent/enabled", "got string, want boolean"],
+        ),
+        wrong(
+            "no replicas",
+            json!({"broker": {"replicas": 0}}),
+            &["/broker/replicas", "got 0, want 1"],
+        ),
+        wrong(
+            "fewer than no replicas",
+            json!({"ui": {"replicas": -1}}),
+            &["/ui/replicas", "got -1, want"],
+        ),
+        wrong(
+            "an unknown access tier",
+            json!({"agent": {"access": "root"}}),
+            &["/agent/access", "'minimal', 'standard', 'filesystems'"],
+        ),
+        wrong(
+            "a setting that another value manages",
+            json!({"broker": {"settings": {"data_dir": "/data"}}}),
+            &["/broker/settings", "data_dir"],
+        ),
+        wrong(
+            "a managed setting of the agent's",
+            json!({"agent": {"settings": {"broker": "http://x:5000"}}}),
+            &["/agent/settings", "broker"],
+        ),
+        wrong(
+            "a setting with a typo",
+            json!({"broker": {"settings": {"retention_agee": "1h"}}}),
+            &["/broker/settings", "retention_agee"],
+        ),
+        wrong(
+            "a duration without a unit",
+            json!({"broker": {"settings": {"retention_age": "5"}}}),
+            &["/broker/settings/retention_age"],
+        ),
+        wrong(
+            "a port that does not exist",
+            json!({"broker": {"ports": {"http": 70000}}}),
+            &["/broker/ports/http", "70,000, want 65,535"],
+        ),
+        wrong(
+            "one claim for three brokers",
+            json!({"broker": {"replicas": 3, "persistence": {"existingClaim": "data"}}}),
+            &["existingClaim", "each broker needs a volume of its own"],
+        ),
+        wrong(
+            "the tag latest",
+            json!({"image": {"tag": "latest"}}),
+            &["image.tag is \"latest\"", "name a version"],
+        ),
+        wrong(
+            "the tag latest for one image",
+            json!({"ui": {"image": {"tag": "latest"}}}),
+            &["ui.image.tag is \"latest\""],
+        ),
+        wrong(
+            "a digest that is none",
+            json!({"broker": {"image": {"digest": "abc"}}}),
+            &["/broker/image/digest", "sha256"],
+        ),
+        wrong(
+            "a size that is none",
+            json!({"broker": {"persistence": {"size": "big"}}}),
+            &["/broker/persistence/size"],
+        ),
+        wrong(
+            "a budget that blocks drains",
+            json!({"broker": {"pdb": {"maxUnavailable": 0}}}),
+            &["/broker/pdb/maxUnavailable"],
+        ),
+        wrong(
+            "no broker anywhere",
+            json!({"broker": {"enabled": false}}),
+            &["brokerUrl is empty", "broker.enabled is false"],
+        ),
+    ]
+}
+
+#[test]
+fn wrong_values_are_refused_in_words_that_help() {
+    let wrong = wrong_values();
+    let requests: Vec<_> = wrong
+        .iter()
+        .map(|wrong| Request::default_values().with(wrong.values.clone()))
+        .collect();
+    let answers = render_all(&requests).unwrap();
+    let complaints = wrong.iter().zip(answers).filter_map(|(wrong, answer)| {
+        let message = match answer {
+            Ok(_) => return Some(format!("{}: accepted", wrong.what)),
+            Err(RenderError::Refused(message) | RenderError::NoEngine(message)) => message,
+        };
+        let unsaid: Vec<_> = wrong
+            .says
+            .iter()
+            .filter(|part| !message.contains(**part))
+            .collect();
+        (!unsaid.is_empty()).then(|| format!("{}: {unsaid:?} is not in {message}", wrong.what))
+    });
+    let complaints: Vec<_> = complaints.collect();
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
