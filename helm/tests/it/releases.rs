@@ -58,6 +58,13 @@ fn everything() -> Request {
     let request = Request::default_values().with(json!({
         "namespace": {"create": true},
         "networkPolicy": {"enabled": true},
+        "ui": {
+            "ingress": {"enabled": true, "hosts": [{
+                "host": "weir.example.com",
+                "paths": [{"path": "/", "pathType": "Prefix"}],
+            }]},
+            "httpRoute": {"enabled": true, "parentRefs": [{"name": "gateway"}]},
+        },
         "monitoring": {
             "serviceMonitor": {"enabled": true},
             "podMonitor": {"enabled": true},

@@ -54,6 +54,7 @@ fn set(json: &mut Value, pointer: &str, new: &str) {
     match (at, new) {
         (Value::Array(list), "") => drop(list.remove(key.parse().expect("an index"))),
         (Value::Array(list), new) if key == "-" => list.push(parsed(new)),
+        (Value::Array(list), new) => list[key.parse::<usize>().expect("an index")] = parsed(new),
         (Value::Object(map), "") => assert!(map.remove(&key).is_some(), "nothing at {pointer}"),
         (at, new) => at[key] = parsed(new),
     }

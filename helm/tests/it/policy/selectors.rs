@@ -1,7 +1,7 @@
 //! Who selects whom: selectors that cannot change later, and that find what they are for.
 
 use super::{Policy, Violation, bad, each};
-use crate::releases::text;
+use crate::releases::{list, text};
 use serde_json::{Map, Value};
 use weir_chart::Object;
 
@@ -56,6 +56,32 @@ pub(super) const POLICIES: &[Policy] = &[
                 "PodMonitor/weir-agent",
                 "/spec/selector/matchLabels/app.kubernetes.io~1instance",
                 "\"other\"",
+            ),
+            bad(
+                "PodMonitor/weir-agent",
+                "/spec/namespaceSelector/matchNames/0",
+                "\"other\"",
+            ),
+            bad(
+                "NetworkPolicy/weir-broker",
+                "/metadata/namespace",
+                "\"other\"",
+            ),
+        ],
+    },
+    Policy {
+        name: "who names a port of pods names one that they have",
+        check: unknown_ports,
+        bad: &[
+            bad(
+                "PodMonitor/weir-agent",
+                "/spec/podMetricsEndpoints/0/port",
+                "\"http\"",
+            ),
+            bad(
+                "NetworkPolicy/weir-ui",
+                "/spec/ingress/0/ports/0/port",
+                "\"metrics\"",
             ),
         ],
     },
@@ -119,20 +145,73 @@ fn own_pods(objects: &[Object]) -> Vec<Violation> {
 }
 
 fn idle_pod_selectors(objects: &[Object]) -> Vec<Violation> {
-    let selectors = objects.iter().filter_map(|object| {
-        let selector = match object.kind() {
-            "Service" => object.at("/spec/selector"),
-            "PodDisruptionBudget" | "PodMonitor" => object.at("/spec/selector/matchLabels"),
-            "NetworkPolicy" => object.at("/spec/podSelector/matchLabels"),
-            _ => return None,
+    let mut violations = Vec::new();
+    for object in objects {
+        let Some((selector, namespaces)) = pods_of(object) else {
+            continue;
         };
-        Some((object, selector.as_object()?.clone()))
-    });
-    let idle = selectors.filter(|(_, selector)| {
-        !selector.is_empty() && !objects.iter().any(|pod| is_selected(selector, pod))
-    });
-    idle.map(|(object, selector)| Violation::new(object, format!("nothing is {selector:?}")))
-        .collect()
+        let found = objects
+            .iter()
+            .filter(|pod| namespaces.contains(&pod.namespace()))
+            .any(|pod| is_selected(selector, pod));
+        if !found {
+            let what = format!("nothing in {namespaces:?} is {selector:?}");
+            violations.push(Violation::new(object, what));
+        }
+    }
+    violations
+}
+
+/// The pods that an object is about: by which labels, in which namespaces.
+fn pods_of(object: &Object) -> Option<(&Map<String, Value>, Vec<&str>)> {
+    let selector = match object.kind() {
+        "Service" => object.at("/spec/selector"),
+        "PodDisruptionBudget" | "PodMonitor" => object.at("/spec/selector/matchLabels"),
+        "NetworkPolicy" => object.at("/spec/podSelector/matchLabels"),
+        _ => return None,
+    };
+    let others = object.at("/spec/namespaceSelector/matchNames").as_array();
+    let namespaces = match others {
+        Some(names) => names.iter().filter_map(Value::as_str).collect(),
+        None => vec![object.namespace()],
+    };
+    Some((selector.as_object()?, namespaces))
+}
+
+/// A PodMonitor, or a NetworkPolicy for what comes in, that names a port which its pods do not have.
+fn unknown_ports(objects: &[Object]) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for object in objects {
+        let wanted: Vec<_> = match object.kind() {
+            "PodMonitor" => list(object.at("/spec"), "podMetricsEndpoints")
+                .iter()
+                .collect(),
+            "NetworkPolicy" => {
+                let rules = list(object.at("/spec"), "ingress").iter();
+                rules.flat_map(|rule| list(rule, "ports")).collect()
+            }
+            _ => continue,
+        };
+        let Some((selector, _)) = pods_of(object) else {
+            continue;
+        };
+        let names = port_names(objects, selector);
+        let unknown = wanted
+            .iter()
+            .filter(|port| !names.contains(&text(port, "port")));
+        violations
+            .extend(unknown.map(|port| Violation::new(object, format!("port {}", port["port"]))));
+    }
+    violations
+}
+
+/// The names of the ports that selected pods have.
+pub(super) fn port_names<'a>(objects: &'a [Object], selector: &Map<String, Value>) -> Vec<&'a str> {
+    let pods = objects.iter().filter(|pod| is_selected(selector, pod));
+    let ports = pods
+        .flat_map(Object::containers)
+        .flat_map(|container| list(container, "ports"));
+    ports.map(|port| text(port, "name")).collect()
 }
 
 fn idle_service_monitors(objects: &[Object]) -> Vec<Violation> {
