@@ -3,8 +3,8 @@
 use crate::command_line::CommandLine;
 use crate::steps::{Outcome, Steps};
 use crate::test::has_nextest;
-use crate::tidy;
 use crate::workspace::Workspace;
+use crate::{manifests, python, tidy};
 use clap::Args;
 
 /// Formats, lints and runs the fast tests: under two minutes once things are built.
@@ -44,6 +44,8 @@ impl Quick {
                 "cargo build -p weir-broker -p weir-agent -p weir-ui -p weir-cli",
             ))
         })?;
+        steps.step("python", || python::install(workspace))?;
+        steps.step("schemas", || manifests::install_schemas(workspace))?;
         steps.step("tests", || run(fast_tests_command(&scope)))?;
 
         println!("\n{}", steps.summary());
