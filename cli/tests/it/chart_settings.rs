@@ -5,6 +5,7 @@ mod schema;
 
 use crate::support::root;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use weir_service::settings::Setting;
 
 /// One of the three processes, as the chart knows it.
@@ -99,5 +100,20 @@ fn the_chart_knows_every_setting() {
             "{name} in values.schema.json is old; renew it: \
              UPDATE_DOCS=1 cargo test -p weir-cli --test it chart_settings"
         );
+    }
+}
+
+#[test]
+fn every_key_that_is_set_elsewhere_is_a_setting() {
+    for component in &COMPONENTS {
+        let known: BTreeSet<String> = component.settings.iter().map(Setting::toml_key).collect();
+        for (key, _) in component.elsewhere {
+            let is_table = known.iter().any(|k| k.starts_with(&format!("{key}.")));
+            assert!(
+                is_table || known.contains(*key),
+                "{}: {key}",
+                component.name
+            );
+        }
     }
 }
