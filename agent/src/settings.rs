@@ -327,6 +327,8 @@ fn topics(value: &str) -> Result<Vec<Topic>, String> {
     Ok(topics)
 }
 
+/// Labels without a value are left out: what fills them in, such as Kubernetes with a node's zone,
+/// does not know everything everywhere.
 fn labels(value: &str) -> Result<BTreeMap<String, String>, String> {
     let mut labels = BTreeMap::new();
     for word in value.split(',') {
@@ -341,7 +343,10 @@ fn labels(value: &str) -> Result<BTreeMap<String, String>, String> {
                 "the label {name:?} must be made of letters, digits and '_', and not begin with a digit"
             ));
         }
-        labels.insert(name.to_owned(), value.trim().to_owned());
+        let value = value.trim();
+        if !value.is_empty() {
+            labels.insert(name.to_owned(), value.to_owned());
+        }
     }
     Ok(labels)
 }

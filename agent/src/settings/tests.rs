@@ -65,12 +65,13 @@ fn a_node_may_be_any_text_unless_it_becomes_a_topic() {
 fn labels_and_types_are_lists() {
     let flags = [
         "--labels",
-        "zone=eu-1,pool=a=b",
+        "zone=eu-1,rack=,pool=a=b",
         "--metric-type",
         "CPU, disk",
     ];
     let settings = read(&flags, &[]).unwrap();
     assert_eq!(settings.labels["pool"], "a=b");
+    assert_eq!(settings.labels.len(), 2, "rack has no value");
     assert_eq!(settings.topics, [Topic::Cpu, Topic::Disk]);
 }
 
