@@ -115,13 +115,29 @@ fn yaml_is_tidy() {
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
-/// YAML that people write: the chart's, and what else is deployed.
+/// YAML that people write: the chart's, and what else is deployed or runs in CI.
 fn written_by_hand() -> Vec<PathBuf> {
-    let ci = fs::read_dir(weir_chart::chart().join("ci"));
-    let ci = ci.into_iter().flatten().filter_map(Result::ok);
-    let chart = ["values.yaml", "Chart.yaml"].map(|name| weir_chart::chart().join(name));
-    let others = ["docker-compose.yaml", "k8s/Kustomization"].map(|name| root().join(name));
-    let paths = ci.map(|file| file.path()).chain(chart).chain(others);
+    let directories = ["helm/weir/ci", "dashboards", ".github/workflows"].map(|d| root().join(d));
+    let entries = directories
+        .iter()
+        .filter_map(|directory| fs::read_dir(directory).ok());
+    let entries = entries
+        .flatten()
+        .filter_map(Result::ok)
+        .map(|file| file.path());
+    let is_yaml = |path: &PathBuf| {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        matches!(extension, Some("yaml" | "yml"))
+    };
+    let single = [
+        "helm/weir/values.yaml",
+        "helm/weir/Chart.yaml",
+        "docker-compose.yaml",
+        ".gitlab-ci.yml",
+        "k8s/Kustomization",
+    ];
+    let single = single.map(|name| root().join(name)).into_iter();
+    let paths = entries.filter(is_yaml).chain(single);
     paths.filter(|path| path.is_file()).collect()
 }
 

@@ -57,22 +57,25 @@ fn wrong_values() -> Vec<Wrong> {
         wrong(
             "a setting that another value manages",
             json!({"broker": {"settings": {"data_dir": "/data"}}}),
-            &["/broker/settings", "data_dir"],
+            &[
+                "/broker/settings/data_dir",
+                "set broker.persistence instead",
+            ],
         ),
         wrong(
             "a managed setting of the agent's",
             json!({"agent": {"settings": {"broker": "http://x:5000"}}}),
-            &["/agent/settings", "broker"],
+            &["/agent/settings/broker", "set agent.brokerUrl instead"],
         ),
         wrong(
             "a setting with a typo",
             json!({"broker": {"settings": {"retention_agee": "1h"}}}),
-            &["/broker/settings", "retention_agee"],
+            &["/broker/settings", "'retention_agee' not allowed"],
         ),
         wrong(
             "a duration without a unit",
             json!({"broker": {"settings": {"retention_age": "5"}}}),
-            &["/broker/settings/retention_age"],
+            &["/broker/settings/retention_age", "[0-9]+ *[a-zA-Zµ]+"],
         ),
         wrong(
             "a port that does not exist",
@@ -97,17 +100,17 @@ fn wrong_values() -> Vec<Wrong> {
         wrong(
             "a digest that is none",
             json!({"broker": {"image": {"digest": "abc"}}}),
-            &["/broker/image/digest", "sha256"],
+            &["/broker/image/digest", "sha256:[0-9a-f]{64}"],
         ),
         wrong(
             "a size that is none",
             json!({"broker": {"persistence": {"size": "big"}}}),
-            &["/broker/persistence/size"],
+            &["/broker/persistence/size", "[KMGTPE]i"],
         ),
         wrong(
             "a budget that blocks drains",
             json!({"broker": {"pdb": {"maxUnavailable": 0}}}),
-            &["/broker/pdb/maxUnavailable"],
+            &["/broker/pdb/maxUnavailable", "got 0, want 1"],
         ),
         wrong(
             "no broker anywhere",
