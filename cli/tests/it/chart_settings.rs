@@ -1,6 +1,7 @@
 //! The settings in the chart's values are the code's: helm/weir/values.schema.json knows each of them,
 //! with its meaning, its default and the form of its value.
 
+mod rendered;
 mod schema;
 
 use crate::support::root;
