@@ -3,8 +3,9 @@
 
 mod stack;
 
+use crate::support::{eventually, installed};
 use serde_json::Value;
-use stack::{NODE, Prometheus, Stack, dashboards, eventually, installed};
+use stack::{NODE, Prometheus, Stack, dashboards};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;

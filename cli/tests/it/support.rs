@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub(crate) const WEIR: &str = env!("CARGO_BIN_EXE_weir");
@@ -163,4 +164,35 @@ pub(crate) fn root() -> PathBuf {
 /// Where `weir` and, if it was built, `weir-broker` lie.
 pub(crate) fn binaries() -> PathBuf {
     Path::new(WEIR).parent().unwrap().to_owned()
+}
+
+/// Looks every 200 ms for a minute, which is several times of what anything here takes.
+pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "within a minute there was no {what}"
+        );
+        pause();
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "neither log files nor other processes tell us when they change"
+)]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(200));
+}
+
+/// The path of a program that Debian brings.
+pub(crate) fn installed(program: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap();
+    let mut candidates = std::env::split_paths(&path).map(|directory| directory.join(program));
+    let found = candidates.find(|candidate| candidate.is_file());
+    found.unwrap_or_else(|| panic!("{program} is missing; `cargo xtask test` installs it"))
 }

@@ -1,17 +1,13 @@
 //! Broker, agent and weir-ui as processes, and Debian's Prometheus and node_exporter beside them.
 
-use crate::support::{binaries, root};
+use crate::support::{binaries, eventually, installed, root};
 use serde_json::Value;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub(super) const NODE: &str = "host-1";
-
-const INSTALL: &str = "apt-get update && \
-     apt-get install -y --no-install-recommends prometheus prometheus-node-exporter";
 
 /// A process that says in its log where it listens, ended when dropped.
 struct Listening {
@@ -241,39 +237,8 @@ impl Prometheus {
     }
 }
 
-/// Looks every 200 ms for a minute, which is several times of what anything here takes.
-pub(super) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(
-            Instant::now() < deadline,
-            "within a minute there was no {what}"
-        );
-        pause();
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "neither a log file nor Prometheus tells us when it changes"
-)]
-fn pause() {
-    std::thread::sleep(Duration::from_millis(200));
-}
-
 pub(super) fn dashboards() -> PathBuf {
     root().join("dashboards")
-}
-
-/// The path of a program that Debian brings.
-pub(super) fn installed(program: &str) -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap();
-    let mut candidates = std::env::split_paths(&path).map(|directory| directory.join(program));
-    let found = candidates.find(|candidate| candidate.is_file());
-    found.unwrap_or_else(|| panic!("{program} is missing; install it: {INSTALL}"))
 }
 
 fn weir(binary: &str) -> Command {
