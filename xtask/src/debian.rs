@@ -52,6 +52,16 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
         "prometheus-node-exporter",
         "figures of the same host to compare with",
     ),
+    tool(
+        "docker-compose",
+        "docker-compose",
+        "reading docker-compose.yaml the way Compose does",
+    ),
+    tool(
+        "ip",
+        "iproute2",
+        "a network of its own for the services of docker-compose.yaml",
+    ),
     tool("npm", "npm", "the dashboard's page"),
     tool(
         "kubectl",

@@ -11,6 +11,7 @@ mod bench;
 mod chart_settings;
 mod check;
 mod commands;
+mod compose;
 mod dead_letters;
 mod docs;
 mod groups;
