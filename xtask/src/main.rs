@@ -12,6 +12,7 @@ mod measured;
 mod process;
 mod python;
 mod quick;
+mod release;
 mod sizing;
 mod slow_readers;
 mod steps;
@@ -52,6 +53,7 @@ enum Task {
     Web(web::Web),
     Python(python::Python),
     Manifests(manifests::Manifests),
+    Release(release::Release),
 }
 
 fn main() -> ExitCode {
@@ -80,5 +82,6 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Web(web) => web.run(&workspace),
         Task::Python(python) => python.run(&workspace),
         Task::Manifests(manifests) => manifests.run(&workspace),
+        Task::Release(release) => release.run(&workspace),
     }
 }
