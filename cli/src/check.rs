@@ -1,7 +1,7 @@
 //! `weir check`: whether an installation works, from a message's way in to the figures of a host.
 //!
 //! It looks at the installation as its users do, through the native API and `/metrics`, and leaves
-//! nothing behind.
+//! nothing behind for long.
 
 mod node;
 mod round_trip;
@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use clap::Args;
 use node::NodeWatch;
-use round_trip::RoundTrip;
+use round_trip::{OWN_TOPIC, RoundTrip};
 use std::time::Duration;
 use steps::Steps;
 use weir_client::{Client, ClientError, ClientOptions};
@@ -34,7 +34,7 @@ of weir-ui has current figures of a node: agent, broker and dashboard work toget
 Prints a line for each step: ok or failed, the step, how long it took, what was found. The first step
 that fails ends the check with status 1, and standard error says why and where to look. A broker or a
 dashboard that is not there yet is tried again until --timeout is over. The group is deleted at the
-end, and the topic if it was missing before; of a check that was killed, both expire within an hour.")]
+end; the topic weir.check expires when no check has used it for ten minutes.")]
 pub(crate) struct Check {
     /// Address of weir-ui: wait until it has figures of a node.
     #[arg(long, value_name = "URL")]
@@ -45,8 +45,8 @@ pub(crate) struct Check {
     /// How long the whole check may take.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     timeout: DurationText,
-    /// Where the message goes. Its other groups get the message, too.
-    #[arg(long, default_value = "weir.check", value_parser = TopicName::parse)]
+    /// Where the message goes. Another than the checks' own must exist; its groups get the message, too.
+    #[arg(long, default_value = OWN_TOPIC, value_parser = TopicName::parse)]
     topic: TopicName,
 }
 
