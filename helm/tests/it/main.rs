@@ -9,8 +9,11 @@
 
 mod engine;
 mod judges;
+mod monitoring;
+mod notes;
 mod plain_manifests;
 mod policy;
+mod reachability;
 mod refused_values;
 mod releases;
 mod settings;
