@@ -235,9 +235,11 @@ fn refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> ClientError {
 
 /// `/ready` and `/health` answer with their own shape in any case.
 fn not_well(status: u16, health: &Health) -> ClientError {
-    let problems = health.problems.join("; ");
-    let message = format!("the broker is not ready: {}: {problems}", health.status);
-    let message = message.trim_end_matches(": ").to_owned();
+    let why = match health.problems.as_slice() {
+        [] => health.status.clone(),
+        problems => problems.join("; "),
+    };
+    let message = format!("the broker is not ready: {why}");
     refused(status, ErrorCode::Unavailable, message, None)
 }
 
@@ -265,7 +267,7 @@ mod tests {
         let full = br#"{"status":"failed","version":"1","problems":["no space","no log"]}"#;
         assert_eq!(
             refusal_of(full).to_string(),
-            "the broker is not ready: failed: no space; no log (unavailable)"
+            "the broker is not ready: no space; no log (unavailable)"
         );
         assert!(refusal_of(full).is_retryable());
         assert_eq!(
