@@ -2,8 +2,9 @@ use crate::address::Address;
 use crate::transport::Call;
 use crate::{Client, ClientError};
 use http::Method;
+use std::collections::BTreeMap;
 use weir_protocol::shapes::{Purged, TopicInfo, Topics};
-use weir_types::{TopicName, TopicSettingsChange};
+use weir_types::{PartitionId, TopicName, TopicSettingsChange};
 
 impl Client {
     /// Lists all topics, in order of name.
@@ -12,6 +13,18 @@ impl Client {
     /// [`ClientError`].
     pub async fn topics(&self) -> Result<Topics, ClientError> {
         let call = Call::get(Address::path(&["v1", "topics"]));
+        self.transport.call(call).await
+    }
+
+    /// Lists the partitions that this broker has of each topic, where several brokers share them; the
+    /// topics that first use would create are listed, too.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn owned_partitions(
+        &self,
+    ) -> Result<BTreeMap<TopicName, Vec<PartitionId>>, ClientError> {
+        let call = Call::get(Address::path(&["topics"]));
         self.transport.call(call).await
     }
 
