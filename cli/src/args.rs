@@ -1,6 +1,7 @@
 use crate::output::Output;
 use crate::{
-    bench, check, consume, dead_letters, groups, produce, schedule, tail, topics, up, workers,
+    bench, check, consume, dead_letters, groups, import, produce, schedule, tail, topics, up,
+    workers,
 };
 use clap::{Parser, Subcommand, ValueEnum};
 use weir_client::{Client, ClientOptions};
@@ -41,6 +42,7 @@ pub(crate) enum Command {
     Schedule(schedule::Schedule),
     Workers(workers::Workers),
     Check(check::Check),
+    Import(import::Import),
     Bench(bench::Bench),
 }
 
@@ -150,6 +152,9 @@ mod tests {
             "weir schedule cancel i",
             "weir check",
             "weir check --ui http://h:8080 --node n --timeout 2m --topic t",
+            "weir import minimq d --topic a --topic b --rename a=c --dry-run",
+            "weir import publish-consume d --on-bad-line skip --append",
+            "weir import partitioned d --partitions a:8,b:2 --only-owned --caught-up g --batch 10",
             "weir bench publish --clients 2 --payload-bytes 100 --seconds 1",
         ] {
             let parsed = Cli::try_parse_from(line.split(' '));
@@ -183,6 +188,13 @@ mod tests {
             "weir dead-letters redrive t --group g --all --key k",
             "weir check --node n",
             "weir check --timeout soon",
+            "weir import",
+            "weir import minimq",
+            "weir import minimq d --rename a=b/c",
+            "weir import minimq d --only-owned",
+            "weir import publish-consume d --caught-up g",
+            "weir import partitioned d --partitions a:0",
+            "weir import partitioned d --batch 0",
             "weir bench publish --clients 0",
             "weir topics create t --retention-bytes many",
             "weir tail t --output yaml",

@@ -12,6 +12,7 @@ mod consume;
 mod dead_letters;
 mod failure;
 mod groups;
+mod import;
 mod output;
 mod produce;
 mod schedule;
@@ -81,6 +82,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Schedule(schedule) => schedule::run(broker, output, schedule).await,
         Command::Workers(workers) => workers::run(broker, output, workers).await,
         Command::Check(check) => check::run(broker, output, check).await,
+        Command::Import(import) => import::run(broker, output, import).await,
         Command::Bench(bench) => bench::run(broker, output, bench).await,
     }
 }

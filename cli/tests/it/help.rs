@@ -13,7 +13,7 @@ With `--output json` it prints JSON, and errors as the broker's error object on 
 This page is made from `--help`: `UPDATE_DOCS=1 cargo test -p weir-cli --test it help`.
 ";
 
-const COMMANDS: [&str; 42] = [
+const COMMANDS: [&str; 46] = [
     "",
     "up",
     "produce",
@@ -49,6 +49,10 @@ const COMMANDS: [&str; 42] = [
     "workers pause",
     "workers resume",
     "check",
+    "import",
+    "import minimq",
+    "import publish-consume",
+    "import partitioned",
     "bench",
     "bench publish",
     "bench publish-batch",
@@ -64,6 +68,7 @@ fn help(command: &str) -> String {
         .args(words)
         .arg("--help")
         .env_remove("WEIR_BROKER")
+        .env_remove("TOPICS")
         .output();
     printed(&output.unwrap())
 }

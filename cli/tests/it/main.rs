@@ -16,6 +16,7 @@ mod dead_letters;
 mod docs;
 mod groups;
 mod help;
+mod import;
 mod prometheus;
 mod support;
 mod up;
