@@ -5,7 +5,10 @@ use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use thiserror::Error;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{ParseError, Targets};
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,13 +55,17 @@ pub enum TelemetryError {
 /// # Errors
 /// See [`TelemetryError`]; nothing was set then.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
-    let filter = parse_filter(filter)?;
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(stderr);
-    let installed = match format {
-        LogFormat::Text => logs.with_ansi(stderr().is_terminal()).try_init(),
-        LogFormat::Json => logs.json().flatten_event(true).with_ansi(false).try_init(),
+    let filtered = tracing_subscriber::registry().with(parse_filter(filter)?);
+    let lines = fmt::layer().with_writer(stderr);
+    let installed: Result<(), TryInitError> = match format {
+        LogFormat::Text => {
+            let lines = lines.with_ansi(stderr().is_terminal());
+            filtered.with(lines).try_init()
+        }
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_ansi(false);
+            filtered.with(lines).try_init()
+        }
     };
     installed.map_err(|_| TelemetryError::AlreadySetUp)
 }
@@ -72,13 +79,24 @@ pub fn log_filter(value: &str) -> Result<String, String> {
     checked.map_err(|refused| refused.to_string())
 }
 
-fn parse_filter(filter: &str) -> Result<EnvFilter, TelemetryError> {
-    EnvFilter::builder()
-        .parse(filter)
-        .map_err(|error| TelemetryError::InvalidFilter {
-            filter: filter.to_owned(),
-            reason: error.to_string(),
-        })
+/// Levels by target, and not `EnvFilter`: that one also matches spans and their fields, which nobody
+/// is promised, with an engine for regular expressions that every binary would carry.
+fn parse_filter(filter: &str) -> Result<Targets, TelemetryError> {
+    let refused = |reason: String| TelemetryError::InvalidFilter {
+        filter: filter.to_owned(),
+        reason,
+    };
+    // `Targets` takes any text without "=" for the name of a target.
+    if let Some(odd) = filter.split(',').find(|part| !is_directive(part)) {
+        return Err(refused(format!("{odd:?} is neither a level nor a target")));
+    }
+    let parsed = filter.parse();
+    parsed.map_err(|error: ParseError| refused(error.to_string()))
+}
+
+fn is_directive(part: &str) -> bool {
+    let allowed = |c: char| c.is_alphanumeric() || "_:-=".contains(c);
+    !part.is_empty() && part.chars().all(allowed)
 }
 
 /// Lets one log line per interval through and counts the others, so that a flood of bad input is
@@ -143,6 +161,9 @@ mod tests {
         assert!(parse_filter("info,hyper=debug").is_ok());
         let refused = parse_filter("weir=loud").unwrap_err().to_string();
         assert!(refused.contains("weir=loud"), "{refused}");
+        for nonsense in ["", "info,", "info debug", "weir[span]=info", "a=b=c"] {
+            assert!(parse_filter(nonsense).is_err(), "{nonsense:?}");
+        }
         assert_eq!("json".parse(), Ok(LogFormat::Json));
         assert!("xml".parse::<LogFormat>().is_err());
     }
