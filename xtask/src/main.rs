@@ -8,12 +8,14 @@ mod debian;
 mod dependencies;
 mod footprint;
 mod manifests;
+mod images;
 mod measured;
 mod process;
 mod python;
 mod quick;
 mod release;
 mod sizing;
+mod rfc3339;
 mod slow_readers;
 mod steps;
 mod storage;
@@ -51,6 +53,7 @@ enum Task {
     Sizing(sizing::Sizing),
     Storage(storage::Storage),
     Web(web::Web),
+    Images(images::Images),
     Python(python::Python),
     Manifests(manifests::Manifests),
     Release(release::Release),
@@ -80,6 +83,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Sizing(sizing) => sizing.run(&workspace),
         Task::Storage(storage) => storage.run(&workspace),
         Task::Web(web) => web.run(&workspace),
+        Task::Images(images) => images.run(&workspace),
         Task::Python(python) => python.run(&workspace),
         Task::Manifests(manifests) => manifests.run(&workspace),
         Task::Release(release) => release.run(&workspace),

@@ -3,7 +3,6 @@
 mod large;
 mod memory;
 mod partitions;
-mod rfc3339;
 mod rounds;
 
 use crate::measured::broker::Site;

@@ -39,6 +39,17 @@ impl Connection {
         answer.success(&target).map(drop)
     }
 
+    /// Posts a JSON document.
+    pub(crate) fn post(&mut self, target: &str, body: &Value) -> anyhow::Result<Answer> {
+        let answer = self.request(
+            "POST",
+            target,
+            "application/json",
+            body.to_string().as_bytes(),
+        )?;
+        answer.success(target)
+    }
+
     /// Publishes a batch to one topic.
     pub(crate) fn publish(&mut self, topic: &str, lines: &[u8]) -> anyhow::Result<()> {
         let target = format!("/v1/topics/{topic}/messages");

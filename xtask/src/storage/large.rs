@@ -1,8 +1,8 @@
 //! A large log: what it costs to start with it, and to read from its middle.
 
-use super::rfc3339;
 use crate::measured::broker::{Broker, Home, Site};
 use crate::measured::report::{MIB, Quantity, Row};
+use crate::rfc3339;
 use anyhow::{Context, bail};
 use rustix::fs::statvfs;
 use serde_json::{Value, json};

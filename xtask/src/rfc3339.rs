@@ -1,7 +1,7 @@
-//! A record's time as the HTTP API wants it.
+//! Times as the HTTP API and labels of images want them.
 
 /// Milliseconds since the Unix epoch as `2026-11-21T10:00:00.123Z`.
-pub(super) fn from_millis(millis: u64) -> String {
+pub(crate) fn from_millis(millis: u64) -> String {
     let (days, of_day) = (millis / 86_400_000, millis % 86_400_000);
     let (year, month, day) = civil(days);
     let (hour, minute) = (of_day / 3_600_000, of_day / 60_000 % 60);
