@@ -35,6 +35,7 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
         "python3",
         "a client that shares no code with ours",
     ),
+    tool("pip3", "python3-pip", "`cargo xtask python`"),
     tool("php", "php-cli", "workers as people write them"),
     tool("node", "nodejs", "workers as people write them"),
     tool(

@@ -3,6 +3,8 @@
 //! One file per task; every task says what it runs before it runs it, so that each line can be
 //! repeated by hand. Nothing here is part of the product, and no other crate depends on it.
 
+#[cfg(test)]
+mod ci_definitions;
 mod command_line;
 mod debian;
 mod dependencies;
