@@ -70,6 +70,8 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
         "plain manifests and overlays as people build them",
     ),
     tool("chromium", "chromium", "the dashboard as people see it"),
+    tool("crun", "crun", "pods as a cluster runs them"),
+    tool("ip", "iproute2", "the network between pods"),
 ];
 
 /// What `cargo xtask footprint --peers` compares with.

@@ -12,6 +12,7 @@ mod judges;
 mod monitoring;
 mod notes;
 mod plain_manifests;
+mod pods;
 mod policy;
 mod reachability;
 mod refused_values;
