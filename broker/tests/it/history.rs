@@ -2,7 +2,7 @@
 
 use crate::broker;
 use crate::load::seed;
-use weir_testkit::history::{Features, Plan, live};
+use weir_testkit::history::{Ending, Features, Plan, live};
 
 /// What this broker has.
 const FEATURES: Features = Features::ALL;
@@ -12,6 +12,7 @@ async fn slow_fifty_kill_cycles_keep_every_promise() {
     let plan = Plan {
         seed: seed(),
         kills: 50,
+        ending: Ending::Killed,
         features: FEATURES,
     };
     let lived = live(&broker(), &plan).await;

@@ -41,6 +41,7 @@ mod push_workers;
 mod python;
 mod reported_letters;
 mod request_reply;
+mod rolling_restart;
 mod schedule_crashes;
 mod schedules;
 mod seek;

@@ -15,14 +15,14 @@ const PARTITIONS: [&str; 2] = ["0", "1"];
 const SECONDS: u64 = 9;
 
 /// A client that is killed when it is dropped.
-struct Client {
+pub(crate) struct Client {
     child: Child,
     output: PathBuf,
 }
 
 impl Client {
     /// Runs a script, `arguments` behind the file with the broker's address.
-    fn start(setup: &BrokerSetup, script: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn start(setup: &BrokerSetup, script: &str, arguments: &[&str]) -> Self {
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");
         let name = format!("{script}-{}", arguments.join("-"));
         let place = |kind: &str| setup.scratch_dir().join(format!("{name}.{kind}"));
@@ -44,18 +44,31 @@ impl Client {
         }
     }
 
-    fn consumer(setup: &BrokerSetup, partition: &str, group: &str, manner: &str) -> Self {
+    pub(crate) fn consumer(
+        setup: &BrokerSetup,
+        partition: &str,
+        group: &str,
+        manner: &str,
+    ) -> Self {
         let arguments = ["load", partition, group, manner];
         Self::start(setup, "partitioned_consumer.py", &arguments)
     }
 
     /// The whole lines that it has printed.
-    fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let text = fs::read_to_string(&self.output).unwrap();
         let whole = text
             .split_inclusive('\n')
             .filter(|line| line.ends_with('\n'));
         whole.map(|line| line.trim_end().to_owned()).collect()
+    }
+
+    /// Ends it; whether it had ended by itself.
+    pub(crate) fn end(&mut self) -> bool {
+        let had_ended = self.child.try_wait().unwrap().is_some();
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+        had_ended
     }
 
     /// Waits for its end; it must be a good one.
@@ -69,8 +82,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        let _gone = self.child.kill();
-        let _gone = self.child.wait();
+        self.end();
     }
 }
 
@@ -79,7 +91,7 @@ fn url_file(setup: &BrokerSetup) -> PathBuf {
 }
 
 /// Starts the broker and tells its clients where it is.
-async fn start(setup: &BrokerSetup) -> BrokerProcess {
+pub(crate) async fn start(setup: &BrokerSetup) -> BrokerProcess {
     let running = setup.start().await;
     let beside = setup.scratch_dir().join("url.new");
     fs::write(&beside, running.url()).unwrap();
@@ -88,7 +100,7 @@ async fn start(setup: &BrokerSetup) -> BrokerProcess {
 }
 
 /// What a consumer was told of each message, in order; after an ack nothing may come.
-fn received(lines: &[String]) -> BTreeSet<String> {
+pub(crate) fn received(lines: &[String]) -> BTreeSet<String> {
     let mut is_acked = BTreeMap::new();
     for line in lines {
         let (what, id) = line.split_once(' ').unwrap();
@@ -99,7 +111,7 @@ fn received(lines: &[String]) -> BTreeSet<String> {
 }
 
 /// Waits until a group is done with everything.
-async fn is_done(running: &BrokerProcess, group: &str) {
+pub(crate) async fn is_done(running: &BrokerProcess, group: &str) {
     let topic = TopicName::parse("load").unwrap();
     let group = GroupName::parse(group).unwrap();
     let client = running.client();

@@ -10,7 +10,7 @@
 
 use std::process::ExitCode;
 use weir_testkit::BrokerSetup;
-use weir_testkit::history::{Features, Plan, live};
+use weir_testkit::history::{Ending, Features, Plan, live};
 
 /// Kills on one data directory, between two checks.
 const KILLS_AT_A_TIME: u32 = 50;
@@ -32,6 +32,7 @@ async fn main() -> ExitCode {
         let plan = Plan {
             seed,
             kills: KILLS_AT_A_TIME.min(arguments.cycles),
+            ending: Ending::Killed,
             features: arguments.features,
         };
         println!(

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 use tempfile::TempDir;
 use weir_client::{Client, ClientOptions};
 
@@ -242,6 +243,29 @@ impl BrokerProcess {
     /// Ends it as a crash does, and waits until it is gone.
     pub fn kill_9(mut self) {
         self.reap();
+    }
+
+    /// What a pod's preStop does: tells it to drain, and waits for `period`. Until it gets SIGTERM it
+    /// is not ready, and goes on working.
+    ///
+    /// # Panics
+    /// It does not do so.
+    pub async fn drain(&self, period: Duration) {
+        let period = format!("--drain={}ms", period.as_millis());
+        let address = format!("--http={}", self.http_address());
+        let mut pre_stop = Command::new(&self.setup.binary)
+            .args([address, period])
+            .env_clear()
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("the binary is there");
+        let ended = eventually("the end of --drain", async || {
+            pre_stop.try_wait().expect("the child is ours")
+        });
+        let ended = ended.await;
+        assert!(ended.success(), "--drain: {ended}");
+        let ready = self.client().ready().await;
+        assert!(ready.is_err(), "it is still ready: {ready:?}");
     }
 
     /// Sends SIGTERM and does not wait.

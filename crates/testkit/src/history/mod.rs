@@ -18,7 +18,7 @@ mod recorder;
 mod violation;
 
 pub use check::{Ordering, Promises, check};
-pub use driver::{Features, Lived, Plan, Volume, live};
+pub use driver::{Ending, Features, Lived, Plan, Volume, live};
 pub use event::{
     Call, Claim, Delivery, Event, Found, Life, Message, Op, Outcome, Position, Status, Stored,
     Verb, What,

@@ -1,6 +1,7 @@
 //! One client: its connection, and the record of what it asks.
 
 use super::connection::{Answer, Connection, Request};
+use super::plan::Ending;
 use super::world::{Target, World};
 use crate::history::event::{Call, Delivery, Life, Op, Outcome};
 use std::io::Result;
@@ -62,7 +63,7 @@ impl Caller {
             return None;
         };
         if !answer.is_success() {
-            return self.refused(op, answer.text());
+            return self.turned_away(op, &answer).await;
         }
         match read(&answer) {
             Ok((deliveries, outcome, result)) => {
@@ -88,7 +89,7 @@ impl Caller {
         };
         match timeout(ANSWERED_WITHIN, begun).await {
             Ok(Ok(Ok(()))) => Some((op, connection)),
-            Ok(Ok(Err(answer))) => self.refused(op, answer.text()),
+            Ok(Ok(Err(answer))) => self.turned_away(op, &answer).await,
             Ok(Err(_)) => {
                 self.world
                     .recorder
@@ -109,7 +110,7 @@ impl Caller {
         drop(connection);
     }
 
-    /// Asks what is no part of the history, again if the broker goes away meanwhile.
+    /// Asks what is no part of the history, again if the broker goes away meanwhile or is about to.
     ///
     /// # Panics
     /// A living broker does not answer: nothing can go on.
@@ -119,11 +120,26 @@ impl Caller {
             let asked = exchange(&mut connection, request, Manner::Prompt);
             let answered = timeout(ANSWERED_WITHIN, asked).await;
             let answered = answered.unwrap_or_else(|_| panic!("no answer to {request:?}"));
-            if let Ok(Some(answer)) = answered {
+            if let Ok(Some(answer)) = answered
+                && !answer.is_draining()
+            {
                 self.connection = Some((life, connection));
                 return answer;
             }
         }
+    }
+
+    /// A broker that is replaced may say that it is draining; the client comes again.
+    async fn turned_away<T>(&self, op: Op, answer: &Answer) -> Option<T> {
+        let may_drain = self.world.plan.ending == Ending::Replaced;
+        if !(may_drain && answer.is_draining()) {
+            return self.refused(op, answer.text());
+        }
+        sleep(RECONNECT_PAUSE).await;
+        self.world
+            .recorder
+            .completed(op, Vec::new(), Outcome::Unknown);
+        None
     }
 
     fn refused<T>(&self, op: Op, text: String) -> Option<T> {

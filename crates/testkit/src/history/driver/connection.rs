@@ -171,6 +171,11 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
+    /// Whether the broker is about to stop.
+    pub(super) fn is_draining(&self) -> bool {
+        self.status == 503 && self.text().contains("\"draining\"")
+    }
+
     pub(super) fn text(&self) -> String {
         let body = String::from_utf8_lossy(&self.body);
         format!("{} {body}", self.status)

@@ -68,7 +68,7 @@ impl Lived {
             unanswered,
         } = self.volume();
         let mut report = format!(
-            "{} kills, {} messages, {} dead letters, {deliveries} deliveries ({later_attempts} later \
+            "{} lives ended, {} messages, {} dead letters, {deliveries} deliveries ({later_attempts} later \
              attempts), {unanswered} calls without an answer, {} broken promises\n",
             self.plan.kills,
             self.found.log.len(),

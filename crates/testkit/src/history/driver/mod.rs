@@ -1,4 +1,4 @@
-//! Makes a history: a broker that is killed again and again under clients that stay.
+//! Makes a history: a broker that is killed or replaced again and again under clients that stay.
 
 mod caller;
 mod connection;
@@ -10,7 +10,7 @@ mod producer;
 mod world;
 
 pub use lived::{Lived, Volume};
-pub use plan::{Features, Plan};
+pub use plan::{Ending, Features, Plan};
 
 use super::event::{Life, What};
 use crate::{BrokerProcess, BrokerSetup};
@@ -32,14 +32,16 @@ const CONSUMERS: u32 = 4;
 const STREAMING: u32 = 2;
 /// Between a start and the next kill, in milliseconds.
 const LIFETIME_MILLIS: std::ops::Range<u64> = 50..700;
+/// Between preStop and SIGTERM.
+const DRAINED_FOR: Duration = Duration::from_millis(100);
 /// Small, so that segments roll.
 const SEGMENT_BYTES: u64 = 64 * 1024;
 /// By then everything can be finished, whatever was left leased or delayed.
 const DRAINED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Lives through `plan` on a new data directory of `setup`: producers and consumers work while the
-/// broker is killed and started; then everything is finished, the broker is killed once more, and
-/// what is stored is read.
+/// broker ends and is started; then everything is finished, the broker ends once more, and what is
+/// stored is read.
 ///
 /// # Panics
 /// The broker does not start, or does not let itself be set up.
@@ -59,7 +61,7 @@ pub async fn live(setup: &BrokerSetup, plan: &Plan) -> Lived {
     for _ in 0..plan.kills {
         driver.learn_backlog().await;
         sleep(Duration::from_millis(rng.u64(LIFETIME_MILLIS))).await;
-        driver.kill(broker);
+        driver.end_life(broker).await;
         broker = driver.start_after_trouble(&mut rng).await;
     }
     driver.world.set_ending();
@@ -68,7 +70,7 @@ pub async fn live(setup: &BrokerSetup, plan: &Plan) -> Lived {
     }
     driver.drain().await;
     // The last acks are as durable as all others: nothing may come back.
-    driver.kill(broker);
+    driver.end_life(broker).await;
     let _broker = driver.start().await;
     driver.drain().await;
     let found = findings::read(&mut driver.operator).await;
@@ -102,7 +104,7 @@ impl Driver<'_> {
 
     /// Now and then the start itself is interrupted.
     async fn start_after_trouble(&mut self, rng: &mut Rng) -> BrokerProcess {
-        if rng.u32(..6) == 0 {
+        if self.world.plan.ending == Ending::Killed && rng.u32(..6) == 0 {
             let starting = self.setup.launch();
             sleep(Duration::from_micros(rng.u64(..40_000))).await;
             starting.kill_9();
@@ -110,8 +112,16 @@ impl Driver<'_> {
         self.start().await
     }
 
-    fn kill(&self, broker: BrokerProcess) {
-        broker.kill_9();
+    async fn end_life(&self, mut broker: BrokerProcess) {
+        match self.world.plan.ending {
+            Ending::Killed => broker.kill_9(),
+            Ending::Replaced => {
+                broker.drain(DRAINED_FOR).await;
+                broker.terminate();
+                let status = broker.wait().await;
+                assert!(status.success(), "{status}");
+            }
+        }
         self.world.set_target(None);
         self.world.recorder.noted(What::Killed(self.life));
     }

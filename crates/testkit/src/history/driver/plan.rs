@@ -36,13 +36,25 @@ impl Features {
     };
 }
 
+/// How the broker's lives end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// By `kill -9`.
+    Killed,
+    /// As in a rolling restart: it is told to drain, a moment later it gets SIGTERM, and it must end with
+    /// 0. Clients are turned away meanwhile, but never with anything else than `draining`.
+    Replaced,
+}
+
 /// How to live.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// Everything random comes from it, as far as the timing of the machine lets it.
     pub seed: u64,
-    /// How often the broker is killed under load.
+    /// How often the broker's life ends under load.
     pub kills: u32,
+    /// How it ends.
+    pub ending: Ending,
     /// What is used.
     pub features: Features,
 }
