@@ -122,6 +122,12 @@ impl Stack {
             .arg("--web.listen-address=127.0.0.1:0");
         let log = directory.path().join("log");
         let server = Listening::start(&mut command, &log, "Listening on", "address");
+        // It listens before it has read its own log, and answers nothing until then.
+        eventually("Prometheus that is ready", || {
+            curl(&[&server.url("/-/ready")])
+                .contains("Ready")
+                .then_some(())
+        });
         Prometheus {
             server,
             _directory: directory,
