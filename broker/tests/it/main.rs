@@ -54,6 +54,7 @@ mod support;
 mod synced_first;
 mod topic_expiry;
 mod topics;
+mod upgrade;
 mod workers;
 
 /// A broker to start, on a data directory of its own.
