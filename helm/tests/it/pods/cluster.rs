@@ -50,6 +50,13 @@ impl Cluster {
         found.unwrap_or_else(|| panic!("no pod of {component}"))
     }
 
+    /// The same, to do something to it.
+    pub(super) fn pod_mut(&mut self, component: &str) -> &mut Pod {
+        let is_of = |pod: &&mut Pod| pod.component() == component;
+        let found = self.pods.iter_mut().find(is_of);
+        found.unwrap_or_else(|| panic!("no pod of {component}"))
+    }
+
     /// Runs the pods of `helm test`, one after the other, and returns what they said; all must succeed.
     pub(super) fn helm_test(&mut self) -> String {
         let is_test = |object: &&Object| object.is_hook() && object.kind() == "Pod";

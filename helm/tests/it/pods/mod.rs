@@ -25,6 +25,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use weir_chart::{Object, Request, cases, render};
 
+const REPLACEMENTS: u32 = 3;
+
 fn install(request: &Request) -> Cluster {
     let mut release = render(request).unwrap();
     release.objects.push(authorities());
@@ -134,6 +136,47 @@ fn slow_agents_see_of_the_node_what_their_access_allows() {
             roots.any(|each| each["mountpoint"] == "/" && each["size_bytes"].is_number());
         assert_eq!(sees_root, has_filesystems, "{access}: {disk}");
     }
+}
+
+#[test]
+fn slow_a_broker_that_is_replaced_costs_no_sample() {
+    let values = json!({"broker": {"drainSeconds": 1}});
+    let mut cluster = install(&Request::default_values().with(values));
+    for _ in 0..REPLACEMENTS {
+        further_samples(&cluster);
+        let broker = cluster.pod_mut("broker");
+        expect_polite_end(broker);
+        broker.start_again();
+    }
+    further_samples(&cluster);
+    let numbers = sample_numbers(&cluster);
+    let first = numbers[0];
+    let expected: Vec<_> = (first..).take(numbers.len()).collect();
+    assert_eq!(numbers, expected, "a gap, or a sample that came twice");
+    expect_all_probes_to_pass(cluster.pod("ui"));
+    println!("{} samples\n{}", numbers.len(), cluster.helm_test());
+}
+
+/// Waits until the agent has sent some more.
+fn further_samples(cluster: &Cluster) {
+    let before = sample_numbers(cluster).len();
+    eventually("further samples", || {
+        (sample_numbers(cluster).len() >= before + 2).then_some(())
+    });
+}
+
+/// The numbers of the samples of host.cpu, in the order in which they are stored.
+fn sample_numbers(cluster: &Cluster) -> Vec<u64> {
+    let broker = cluster.pod("broker");
+    let target = "/v1/topics/host.cpu/messages?from=earliest&limit=1000";
+    let answer = broker.http("http", target, &[]);
+    let Some(answer) = answer.filter(|answer| answer.status == 200) else {
+        return Vec::new();
+    };
+    let stored: Value = serde_json::from_str(&answer.body).unwrap();
+    let stored = stored["messages"].as_array().unwrap().iter();
+    let numbers = stored.map(|message| message["payload"]["seq"].as_u64().unwrap());
+    numbers.collect()
 }
 
 #[test]

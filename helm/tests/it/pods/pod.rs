@@ -8,7 +8,7 @@ use super::volumes::Volumes;
 use super::{binaries, eventually};
 use serde_json::Value;
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -70,24 +70,22 @@ impl Pod {
         let network = node.plug_in(&identity.name, &identity.address, number);
         let config = container::config(&identity, &spec, &container, &files, &network);
         fs::write(bundle.join("config.json"), config.to_string()).unwrap();
-        let log = File::create(bundle.join("log")).unwrap();
-        let process = node
-            .runtime("run")
-            .arg("--bundle")
-            .arg(&bundle)
-            .arg(&identity.name)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn();
+        let process = launch(node, &bundle, &identity.name);
         Self {
             identity,
             spec,
             container,
             node: Rc::clone(node),
             bundle,
-            process: process.unwrap(),
+            process,
         }
+    }
+
+    /// Starts another container in the place of one that has ended. It has the same address, which stands
+    /// for the Service's.
+    pub(super) fn start_again(&mut self) {
+        self.process = launch(&self.node, &self.bundle, &self.identity.name);
+        self.wait_until_ready();
     }
 
     pub(super) fn name(&self) -> &str {
@@ -192,9 +190,20 @@ impl Drop for Pod {
     }
 }
 
+fn launch(node: &Node, bundle: &Path, name: &str) -> Child {
+    let path = bundle.join("log");
+    let log = File::options().create(true).append(true).open(path);
+    let log = log.unwrap();
+    let mut run = node.runtime("run");
+    run.arg("--bundle").arg(bundle).arg(name);
+    let output = log.try_clone().unwrap();
+    run.stdin(Stdio::null()).stdout(output).stderr(log);
+    run.spawn().unwrap()
+}
+
 /// What is in its image, and the list of hosts that a kubelet writes. The images' binaries are static; those
 /// of this build are not, and get their libraries.
-fn image_files(container: &Container, bundle: &std::path::Path) -> Vec<(String, String)> {
+fn image_files(container: &Container, bundle: &Path) -> Vec<(String, String)> {
     let entrypoint = Image::named(&container.image).entrypoint[0].clone();
     let name = entrypoint.trim_start_matches('/');
     let binary = binaries().join(name);
