@@ -84,7 +84,7 @@ pub async fn run(settings: &Settings, stop: impl Future<Output = ()>) -> anyhow:
     let publisher = Publisher::new(connection, buffer, state.clone(), samples);
     let pulse = Pulse::default();
     let stop_listening = CancellationToken::new();
-    let collectors = Collectors::new(settings.roots.clone());
+    let collectors = collectors(settings);
     let pages = Pages {
         pulse: pulse.clone(),
         publisher: state.clone(),
@@ -133,6 +133,14 @@ async fn listen(
     })
 }
 
+fn collectors(settings: &Settings) -> Collectors {
+    let collectors = Collectors::new(settings.roots.clone());
+    match settings.filesystems {
+        true => collectors,
+        false => collectors.without_filesystems(),
+    }
+}
+
 fn sampler(settings: &Settings, collectors: Collectors, state: PublisherState) -> Sampler {
     let identity = Identity {
         node: settings.node.clone(),
@@ -176,7 +184,7 @@ pub(crate) fn since_boot() -> Duration {
 
 /// One sample of everything. What cannot be read is missing.
 async fn once(settings: &Settings) -> ByTopic {
-    let collectors = Collectors::new(settings.roots.clone());
+    let collectors = collectors(settings);
     let mut sampler = sampler(settings, collectors, PublisherState::default());
     let mut schedule = Schedule::new(settings.interval_seconds, &settings.topics);
     let due = schedule.due(since_boot());

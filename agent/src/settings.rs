@@ -47,7 +47,7 @@ pub static SETTINGS: &[Setting] = &[
         env_aliases: &["METRIC_TYPE"],
         value_name: "LIST",
         default: Some("all"),
-        help: "What is sent: \"all\", or some of cpu, memory (or mem), disk, network, system, info, with commas between",
+        help: "What is sent: \"all\", or some of cpu, memory (or mem), disk, disk-io (disk without filesystems), network, system, info, with commas between",
     },
     Setting {
         name: "labels",
@@ -146,6 +146,9 @@ pub struct Settings {
     pub interval_seconds: u64,
     /// What is sent.
     pub topics: Vec<Topic>,
+    /// Whether `host.disk` has filesystems. A container that does not see the host's has its own
+    /// mounts, which are not the host's truth.
+    pub filesystems: bool,
     /// Sent with `host.info`.
     pub labels: BTreeMap<String, String>,
     /// How samples are sent.
@@ -240,7 +243,7 @@ impl Settings {
         let broker = from.read("broker", broker_url);
         let node = node(&mut from, dialect);
         let interval_seconds = from.read("interval-seconds", settings::in_range(1..=3600));
-        let topics = from.read("metric-type", topics);
+        let metric_types = from.read("metric-type", metric_types);
         let labels = from.read_optional("labels", labels);
         let roots = roots(&mut from);
         let buffer_bytes = from.read("buffer-bytes", buffer_bytes);
@@ -252,7 +255,8 @@ impl Settings {
                 broker: broker?,
                 node: node?,
                 interval_seconds: interval_seconds?,
-                topics: topics?,
+                topics: metric_types.as_ref()?.topics.clone(),
+                filesystems: metric_types?.filesystems,
                 labels: labels?.unwrap_or_default(),
                 dialect: dialect?,
                 roots: roots?,
@@ -304,27 +308,36 @@ fn legal_node(value: &str, dialect: Option<Dialect>) -> Result<String, String> {
     Ok(value.to_owned())
 }
 
-fn topics(value: &str) -> Result<Vec<Topic>, String> {
+/// What is to be sent.
+#[derive(Default)]
+struct MetricTypes {
+    topics: Vec<Topic>,
+    filesystems: bool,
+}
+
+fn metric_types(value: &str) -> Result<MetricTypes, String> {
     let words = value.split(',').map(|word| word.trim().to_lowercase());
-    let mut topics = Vec::new();
+    let mut wanted = MetricTypes::default();
+    let topics = &mut wanted.topics;
     for word in words {
+        wanted.filesystems |= matches!(word.as_str(), "all" | "disk");
         match word.as_str() {
             "all" => topics.extend(Topic::ALL),
             "cpu" => topics.push(Topic::Cpu),
             "memory" | "mem" => topics.push(Topic::Memory),
-            "disk" => topics.push(Topic::Disk),
+            "disk" | "disk-io" => topics.push(Topic::Disk),
             "network" => topics.push(Topic::Network),
             "system" => topics.push(Topic::System),
             "info" => topics.push(Topic::Info),
             _ => {
                 return Err(
-                    "allowed are \"all\", cpu, memory (or mem), disk, network, system and info"
+                    "allowed are \"all\", cpu, memory (or mem), disk, disk-io, network, system and info"
                         .to_owned(),
                 );
             }
         }
     }
-    Ok(topics)
+    Ok(wanted)
 }
 
 /// Labels without a value are left out: what fills them in, such as Kubernetes with a node's zone,

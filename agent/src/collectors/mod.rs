@@ -32,7 +32,8 @@ pub struct Collectors {
     files: Files,
     health: Health,
     cpu: cpu::Cpu,
-    filesystems: filesystems::Filesystems,
+    /// `None`: they are left out.
+    filesystems: Option<filesystems::Filesystems>,
 }
 
 /// Who the host is said to be; for `host.info`.
@@ -55,7 +56,17 @@ impl Collectors {
             },
             health: Health::default(),
             cpu: cpu::Cpu::new(),
-            filesystems: filesystems::Filesystems::new(),
+            filesystems: Some(filesystems::Filesystems::new()),
+        }
+    }
+
+    /// The same, but `host.disk` has what the disks do and no filesystems: for a container that sees
+    /// its own mounts only.
+    #[must_use]
+    pub fn without_filesystems(self) -> Self {
+        Self {
+            filesystems: None,
+            ..self
         }
     }
 
@@ -78,8 +89,13 @@ impl Collectors {
 
     /// Values of `host.disk`. Waits at most `patience` for filesystems that do not answer.
     pub async fn disk(&mut self, patience: Duration) -> Option<DiskValues> {
-        let filesystems = self.filesystems.collect(&mut self.files, patience).await;
-        let filesystems = self.health.note("filesystem", filesystems);
+        let filesystems = match &mut self.filesystems {
+            Some(filesystems) => {
+                let collected = filesystems.collect(&mut self.files, patience).await;
+                self.health.note("filesystem", collected)
+            }
+            None => None,
+        };
         let disks = self
             .health
             .note("disk_io", disk_io::collect(&mut self.files));

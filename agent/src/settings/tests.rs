@@ -73,6 +73,10 @@ fn labels_and_types_are_lists() {
     assert_eq!(settings.labels["pool"], "a=b");
     assert_eq!(settings.labels.len(), 2, "rack has no value");
     assert_eq!(settings.topics, [Topic::Cpu, Topic::Disk]);
+    assert!(settings.filesystems);
+    let without = read(&["--metric-type", "cpu,disk-io"], &[]).unwrap();
+    assert_eq!(without.topics, [Topic::Cpu, Topic::Disk]);
+    assert!(!without.filesystems);
 }
 
 #[test]

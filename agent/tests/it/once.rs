@@ -69,6 +69,17 @@ fn only_what_was_asked_for_is_shown() {
 }
 
 #[test]
+fn a_container_without_mounts_shows_disks_and_no_filesystems() {
+    let asked = ["--once", "--node=n", "--metric-type=disk-io,system"];
+    let (samples, _) = once(&mut command(&asked));
+    let filesystems = &samples["host.disk"]["filesystems"];
+    assert_eq!(filesystems.as_array().unwrap().len(), 0);
+    let collectors = &samples["host.system"]["collectors"];
+    assert!(collectors["disk_io"].is_boolean(), "{collectors}");
+    assert!(collectors["filesystem"].is_null(), "{collectors}");
+}
+
+#[test]
 fn help_has_lines_to_copy_and_nonsense_is_refused_with_2() {
     let help = command(&["--help"]).output().unwrap();
     let text = String::from_utf8(help.stdout).unwrap();
