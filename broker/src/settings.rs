@@ -367,7 +367,12 @@ mod tests {
     fn places_among_brokers_are_checked() {
         let refused = read(&["--broker-index", "2", "--broker-count", "2"], &[]).unwrap_err();
         assert!(refused.contains("allowed is at most 1"), "{refused}");
-        let refused = read(&["--broker-count", "2", "--broker-peers", "a:1"], &[]).unwrap_err();
+        // As where a variable was to come from a label that is not there.
+        let env = [("WEIR_BROKER_INDEX", "")];
+        let refused = read(&["--broker-count", "2"], &env).unwrap_err();
+        assert!(refused.contains("which of them this is"), "{refused}");
+        let flags = ["--broker-index", "0", "--broker-count", "2"];
+        let refused = read(&[&flags[..], &["--broker-peers", "a:1"]].concat(), &[]).unwrap_err();
         assert!(refused.contains("name all brokers"), "{refused}");
         let refused = read(&["--backend-topics", "jobs"], &[]).unwrap_err();
         assert!(refused.contains("backend-targets no backend"), "{refused}");

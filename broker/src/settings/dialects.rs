@@ -5,7 +5,7 @@ use crate::push::{AllowedTargets, BreakerOptions, PushOptions};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
-use weir_service::settings::{self, SettingsReader};
+use weir_service::settings::{self, SettingsReader, ValueSource};
 use weir_types::TopicName;
 use weir_types::limits::MAX_PARTITIONS;
 
@@ -40,6 +40,14 @@ pub(super) fn ownership(from: &mut SettingsReader) -> Option<Ownership> {
     let count = from.read("broker-count", settings::in_range(1..=MAX_PARTITIONS));
     let index = from.read("broker-index", settings::in_range(0..=MAX_PARTITIONS - 1));
     let peers = from.read("broker-peers", |value| list(value, peer));
+    let said_which = from.source("broker-index") != Some(&ValueSource::Default);
+    if count.is_some_and(|count| count > 1) && !said_which {
+        // Else each would take itself for the first.
+        from.refuse(
+            "broker-count is more than 1, but broker-index does not say which of them this is",
+        );
+        return None;
+    }
     let ownership = Ownership {
         index: index?,
         count: count?,

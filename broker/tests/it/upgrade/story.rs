@@ -32,6 +32,7 @@ pub(super) fn setup(binary: &str) -> BrokerSetup {
     ];
     BrokerSetup::new(binary)
         .with_flags(flags)
+        .with_variable("BROKER_INDEX", "0")
         .with_variable("BROKER_COUNT", "2")
 }
 
