@@ -39,6 +39,9 @@ pub(crate) struct Sizing {
     /// How many seconds each size is measured.
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(10..=3_600))]
     seconds: u32,
+    /// Measures the binaries in this directory, and builds none.
+    #[arg(long, value_name = "DIR")]
+    binaries: Option<PathBuf>,
     /// Where the data directory is made; the system's place for temporary files if not given.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -60,9 +63,11 @@ struct Use {
 
 impl Sizing {
     pub(crate) fn run(self, workspace: &Workspace) -> anyhow::Result<()> {
-        CommandLine::parse("cargo build --release --locked -p weir-broker -p weir-ui").run()?;
-        let site = Site::with_binary(workspace.release_binary("weir-broker"), self.dir.clone());
-        let ui = workspace.release_binary("weir-ui");
+        let (broker, ui) = match &self.binaries {
+            Some(directory) => (directory.join("weir-broker"), directory.join("weir-ui")),
+            None => release_binaries(workspace)?,
+        };
+        let site = Site::with_binary(broker, self.dir.clone());
         let mut rows = Vec::new();
         for &nodes in &self.nodes {
             let measured = measure(&site.home(&[])?, &ui, nodes, self.seconds);
@@ -71,6 +76,12 @@ impl Sizing {
         println!("\n{}", table(&rows));
         Ok(())
     }
+}
+
+fn release_binaries(workspace: &Workspace) -> anyhow::Result<(PathBuf, PathBuf)> {
+    CommandLine::parse("cargo build --release --locked -p weir-broker -p weir-ui").run()?;
+    let binary = |name| workspace.release_binary(name);
+    Ok((binary("weir-broker"), binary("weir-ui")))
 }
 
 fn measure(home: &Home, ui: &Path, nodes: u32, seconds: u32) -> anyhow::Result<Row> {
