@@ -42,6 +42,9 @@ def answer_or_error(task, chart, request):
         return task(chart, request)
     except helm_python.HelmError as error:
         return {"error": getattr(error, "detail", None) or str(error)}
+    except yaml.YAMLError as error:
+        # Helm refuses what is no YAML when it sorts the manifests, which rendering alone does not do.
+        return {"error": f"the rendered manifests are no YAML: {error}"}
 
 
 def render(directory, request):

@@ -17,4 +17,5 @@ mod policy;
 mod reachability;
 mod refused_values;
 mod releases;
+mod removed_values;
 mod settings;

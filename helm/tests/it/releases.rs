@@ -54,7 +54,7 @@ pub(crate) fn with_everything() -> Vec<Object> {
     render(&everything()).unwrap().objects
 }
 
-fn everything() -> Request {
+pub(crate) fn everything() -> Request {
     let request = Request::default_values().with(json!({
         "namespace": {"create": true},
         "networkPolicy": {"enabled": true},

@@ -88,7 +88,7 @@ namespace: {{ . }}
 labels:
   {{- $labels := include "weir.labels" $of | fromYaml }}
   {{- toYaml (merge (deepCopy (default dict .labels)) $labels) | nindent 2 }}
-{{- with merge (deepCopy (default dict .annotations)) .root.Values.commonAnnotations }}
+{{- with merge (deepCopy (default dict .annotations)) (default dict .root.Values.commonAnnotations) }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -146,8 +146,10 @@ enableServiceLinks: false
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- with $values.podSecurityContext }}
 securityContext:
-  {{- toYaml $values.podSecurityContext | nindent 2 }}
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- range $field := list "nodeSelector" "tolerations" "affinity" "priorityClassName" }}
 {{- with get $values $field }}
 {{ $field }}:{{ kindIs "string" . | ternary " " "\n  " }}{{ toYaml . | nindent 2 | trim }}
@@ -179,16 +181,22 @@ topologySpreadConstraints:
 {{- $values := index $root.Values (index . 1) -}}
 image: {{ include "weir.image" (list $root $values.image) }}
 imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+{{- with $values.securityContext }}
 securityContext:
-  {{- toYaml $values.securityContext | nindent 2 }}
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.resources }}
 resources:
-  {{- toYaml $values.resources | nindent 2 }}
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- range $probe, $path := dict "startupProbe" "/startup" "livenessProbe" "/health" "readinessProbe" "/ready" }}
 {{ $probe }}:
   httpGet:
     path: {{ $path }}
     port: {{ $port }}
-  {{- toYaml (get $values $probe) | nindent 2 }}
+  {{- with get $values $probe }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end }}
 {{- with $values.extraEnvFrom }}
 envFrom:
@@ -231,9 +239,9 @@ object is a setting that is read as JSON, so it becomes a string.
 
 {{/* A component's file of settings; pods carry its checksum, so that a change restarts them. */}}
 {{- define "weir.settingsFile" -}}
-{{- $values := index (index . 0).Values (index . 1) -}}
+{{- $settings := default dict (index (index . 0).Values (index . 1)).settings -}}
 # What is not here is in the flags of the container, or has its default.
-{{- include "weir.toml" (eq (index . 1) "agent" | ternary (omit $values.settings "labels") $values.settings) }}
+{{- include "weir.toml" (eq (index . 1) "agent" | ternary (omit $settings "labels") $settings) }}
 {{- end -}}
 
 {{/* The fields of a Service but for its ports and its selector: (list $ "broker"). */}}
@@ -281,7 +289,7 @@ externalTrafficPolicy: {{ $service.externalTrafficPolicy }}
 apiVersion: v1
 kind: Namespace
 metadata:
-  {{- include "weir.metadata" (dict "root" (index . 0) "component" "namespace" "name" (index . 1) "labels" (merge (deepCopy (index . 3)) $labels) "annotations" $keep) | nindent 2 }}
+  {{- include "weir.metadata" (dict "root" (index . 0) "component" "namespace" "name" (index . 1) "labels" (merge (deepCopy (default dict (index . 3))) $labels) "annotations" $keep) | nindent 2 }}
 {{- end -}}
 
 {{/* How pods are replaced; rollingUpdate would be refused beside any other type. */}}
@@ -295,7 +303,7 @@ metadata:
 {{- $checksum := dict "checksum/config" (include "weir.settingsFile" . | sha256sum) -}}
 labels:
   {{- $labels := include "weir.podLabels" . | fromYaml }}
-  {{- toYaml (merge $labels $values.podLabels) | nindent 2 }}
+  {{- toYaml (merge $labels (default dict $values.podLabels)) | nindent 2 }}
 annotations:
-  {{- toYaml (merge $checksum $values.podAnnotations) | nindent 2 }}
+  {{- toYaml (merge $checksum (default dict $values.podAnnotations)) | nindent 2 }}
 {{- end -}}

@@ -16,7 +16,7 @@ What the agents mount of their nodes, for values.agent.access; all read-only. mi
 {{/* What is sent with host.info: who measured, and what settings.labels adds. */}}
 {{- define "weir.agent.labels" -}}
 pod=$(POD_NAME),namespace=$(POD_NAMESPACE),zone=$(NODE_ZONE)
-{{- with .Values.agent.settings.labels }},{{ . }}{{ end -}}
+{{- with (default dict .Values.agent.settings).labels }},{{ . }}{{ end -}}
 {{- end -}}
 
 {{/* The agents' priority class; empty for none. */}}
