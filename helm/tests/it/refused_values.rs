@@ -2,7 +2,7 @@
 //! be right.
 
 use serde_json::{Value, json};
-use weir_chart::{RenderError, Request, render_all};
+use weir_chart::{RenderError, Request, render, render_all};
 
 struct Wrong {
     what: &'static str,
@@ -118,6 +118,19 @@ fn wrong_values() -> Vec<Wrong> {
             &["brokerUrl is empty", "broker.enabled is false"],
         ),
     ]
+}
+
+#[test]
+fn a_release_whose_services_would_be_refused_is_told_how_to_call_them() {
+    for release in ["1st", "my.release"] {
+        let request = |values| Request {
+            release: release.to_owned(),
+            ..Request::default_values().with(values)
+        };
+        let message = render(&request(json!({}))).unwrap_err().to_string();
+        assert!(message.contains("set fullnameOverride"), "{message}");
+        render(&request(json!({"fullnameOverride": "weir"}))).unwrap();
+    }
 }
 
 #[test]

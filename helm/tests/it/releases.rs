@@ -17,6 +17,7 @@ pub(crate) fn requests() -> Vec<(String, Request)> {
         ("long name".to_owned(), named(LONG_NAME)),
         ("other name".to_owned(), named("metrics")),
     ];
+    requests.push(("names like numbers".to_owned(), numbers()));
     for access in ["minimal", "standard", "filesystems"] {
         let values = json!({"agent": {"access": access}});
         requests.push((
@@ -82,6 +83,30 @@ fn named(release: &str) -> Request {
     Request {
         release: release.to_owned(),
         ..Request::default_values()
+    }
+}
+
+/// Names that Kubernetes takes and YAML reads as numbers.
+fn numbers() -> Request {
+    let number = "4711";
+    let request = everything().with(json!({
+        "broker": {
+            "persistence": {"existingClaim": number},
+            "caCertificates": {"configMap": number},
+        },
+        "agent": {
+            "namespace": {"name": "0815", "create": true},
+            "serviceAccount": {"name": number},
+            "priorityClass": {"name": number},
+        },
+        "ui": {
+            "ingress": {"className": number},
+            "priorityClassName": number,
+        },
+    }));
+    Request {
+        namespace: number.to_owned(),
+        ..request
     }
 }
 

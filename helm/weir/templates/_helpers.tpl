@@ -75,15 +75,16 @@ helm.sh/chart: {{ include "weir.chart" (index . 0) }}
 {{- end -}}
 
 {{/*
-name, namespace, labels and annotations of an object:
+name, namespace, labels and annotations of an object; toYaml quotes a name such as "4711", which
+would be a number:
 (dict "root" $ "component" "broker" "name" "…" "namespace" "…" "labels" (dict) "annotations" (dict))
 Without a name it is the component's; without a namespace the object belongs to the whole cluster.
 */}}
 {{- define "weir.metadata" -}}
 {{- $of := list .root .component -}}
-name: {{ default (include "weir.componentName" $of) .name }}
+name: {{ default (include "weir.componentName" $of) .name | toYaml }}
 {{- with .namespace }}
-namespace: {{ . }}
+namespace: {{ toYaml . }}
 {{- end }}
 labels:
   {{- $labels := include "weir.labels" $of | fromYaml }}
@@ -138,7 +139,7 @@ http://{{ include "weir.brokerHost" $root }}:{{ int $root.Values.broker.ports.ht
 {{- define "weir.podSettings" -}}
 {{- $root := index . 0 -}}
 {{- $values := index $root.Values (index . 1) -}}
-serviceAccountName: {{ include "weir.serviceAccountName" . }}
+serviceAccountName: {{ include "weir.serviceAccountName" . | toYaml }}
 automountServiceAccountToken: false
 # Service links would add variables such as WEIR_BROKER_PORT, which are not settings.
 enableServiceLinks: false
@@ -253,7 +254,7 @@ ipFamilyPolicy: {{ . }}
 {{- end }}
 {{- if eq $service.type "LoadBalancer" }}
 {{- with $service.loadBalancerClass }}
-loadBalancerClass: {{ . }}
+loadBalancerClass: {{ toYaml . }}
 {{- end }}
 {{- with $service.loadBalancerSourceRanges }}
 loadBalancerSourceRanges:

@@ -15,11 +15,11 @@
 {{- if .configMap -}}
 - name: push-ca
   configMap:
-    name: {{ .configMap }}
+    name: {{ toYaml .configMap }}
 {{- else if .secret -}}
 - name: push-ca
   secret:
-    secretName: {{ .secret }}
+    secretName: {{ toYaml .secret }}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -4,7 +4,7 @@
 {{- $namespace := eq (index . 1) "agent" | ternary (include "weir.agent.namespace" $root) (include "weir.namespace" $root) -}}
 - namespaceSelector:
     matchLabels:
-      kubernetes.io/metadata.name: {{ $namespace }}
+      kubernetes.io/metadata.name: {{ toYaml $namespace }}
   podSelector:
     matchLabels:
       {{- include "weir.selectorLabels" . | nindent 6 }}
