@@ -1,6 +1,7 @@
 //! Wrong values: refused by the schema, or by what it cannot say, in words that tell where and what would
 //! be right.
 
+use crate::releases::{self, list};
 use serde_json::{Value, json};
 use weir_chart::{RenderError, Request, render, render_all};
 
@@ -117,7 +118,76 @@ fn wrong_values() -> Vec<Wrong> {
             json!({"broker": {"enabled": false}}),
             &["brokerUrl is empty", "broker.enabled is false"],
         ),
+        wrong(
+            "a label by which pods are found",
+            json!({"commonLabels": {"app.kubernetes.io/name": "shop"}}),
+            &["commonLabels has app.kubernetes.io/name", "leave it out"],
+        ),
+        wrong(
+            "a label by which a service is found",
+            json!({"ui": {"service": {"labels": {"app.kubernetes.io/component": "web"}}}}),
+            &["ui.service.labels has app.kubernetes.io/component"],
+        ),
+        wrong(
+            "a label of claims that they have already",
+            json!({"broker": {"persistence": {"labels": {"app.kubernetes.io/instance": "x"}}}}),
+            &["broker.persistence.labels has app.kubernetes.io/instance"],
+        ),
+        wrong(
+            "one port for two listeners",
+            json!({"broker": {"ports": {"http": 50051}}}),
+            &["broker.ports: http and grpc are both 50051"],
+        ),
+        wrong(
+            "a flag that is there already",
+            json!({"agent": {"extraArgs": ["--log-filter=debug", "--node=other"]}}),
+            &["agent.extraArgs has --node", "may be given once"],
+        ),
+        wrong(
+            "a variable that is there already",
+            json!({"agent": {"extraEnv": [{"name": "NODE_NAME", "value": "other"}]}}),
+            &["agent.extraEnv has NODE_NAME"],
+        ),
+        wrong(
+            "a variable twice",
+            json!({"ui": {"extraEnv": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}}),
+            &["ui.extraEnv has A"],
+        ),
     ]
+}
+
+/// So that `extraArgs` and `extraEnv` cannot collide with what a new version adds.
+#[test]
+fn flags_and_variables_of_all_pods_are_refused_as_further_ones() {
+    let again = flags_and_variables();
+    assert!(again.len() > 20, "{again:?}");
+    let requests: Vec<_> = again
+        .iter()
+        .map(|(component, key, given)| json!({component: {*key: [given]}}))
+        .map(|values| Request::default_values().with(values))
+        .collect();
+    for ((component, key, given), answer) in again.iter().zip(render_all(&requests).unwrap()) {
+        let message = answer.unwrap_err().to_string();
+        let path = format!("{component}.{key} has ");
+        assert!(message.contains(&path), "{given}: {message}");
+    }
+}
+
+/// Of every pod: the section of its values, the value for further ones, and what it has.
+fn flags_and_variables() -> Vec<(String, &'static str, Value)> {
+    let mut given = Vec::new();
+    for object in releases::with_everything() {
+        let component = object.label("app.kubernetes.io/component");
+        let section = component.replace("check", "tests");
+        for container in object.containers() {
+            let flags = list(container, "args").iter();
+            let flags = flags.filter(|flag| flag.as_str().is_some_and(|f| f.starts_with("--")));
+            given.extend(flags.map(|flag| (section.clone(), "extraArgs", flag.clone())));
+            let variables = list(container, "env").iter();
+            given.extend(variables.map(|variable| (section.clone(), "extraEnv", variable.clone())));
+        }
+    }
+    given
 }
 
 #[test]
