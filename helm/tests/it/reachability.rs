@@ -77,10 +77,7 @@ fn the_broker_is_open_to_the_release_and_to_who_is_named() {
         .as_array()
         .unwrap()
         .iter();
-    assert_eq!(
-        ports.map(|p| &p["port"]).collect::<Vec<_>>(),
-        ["http", "grpc"]
-    );
+    assert_eq!(ports.map(|p| &p["port"]).collect::<Vec<_>>(), [5000, 50051]);
     // It pushes messages to targets that only its settings know.
     assert_eq!(policy.at("/spec/policyTypes"), &json!(["Ingress"]));
 }

@@ -4,6 +4,7 @@
 //! release that it must catch: a policy that cannot fail protects nobody.
 
 mod bad_examples;
+mod connections;
 mod containers;
 mod disruption;
 mod metadata;
@@ -63,6 +64,7 @@ const fn bad(object: &'static str, pointer: &'static str, json: &'static str) ->
 }
 
 const POLICIES: &[&[Policy]] = &[
+    connections::POLICIES,
     containers::POLICIES,
     disruption::POLICIES,
     metadata::POLICIES,

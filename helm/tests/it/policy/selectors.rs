@@ -72,18 +72,11 @@ pub(super) const POLICIES: &[Policy] = &[
     Policy {
         name: "who names a port of pods names one that they have",
         check: unknown_ports,
-        bad: &[
-            bad(
-                "PodMonitor/weir-agent",
-                "/spec/podMetricsEndpoints/0/port",
-                "\"http\"",
-            ),
-            bad(
-                "NetworkPolicy/weir-ui",
-                "/spec/ingress/0/ports/0/port",
-                "\"metrics\"",
-            ),
-        ],
+        bad: &[bad(
+            "PodMonitor/weir-agent",
+            "/spec/podMetricsEndpoints/0/port",
+            "\"http\"",
+        )],
     },
     Policy {
         name: "a ServiceMonitor finds a service, and its port",
@@ -178,20 +171,11 @@ fn pods_of(object: &Object) -> Option<(&Map<String, Value>, Vec<&str>)> {
     Some((selector.as_object()?, namespaces))
 }
 
-/// A PodMonitor, or a NetworkPolicy for what comes in, that names a port which its pods do not have.
+/// A PodMonitor that names a port which its pods do not have.
 fn unknown_ports(objects: &[Object]) -> Vec<Violation> {
     let mut violations = Vec::new();
-    for object in objects {
-        let wanted: Vec<_> = match object.kind() {
-            "PodMonitor" => list(object.at("/spec"), "podMetricsEndpoints")
-                .iter()
-                .collect(),
-            "NetworkPolicy" => {
-                let rules = list(object.at("/spec"), "ingress").iter();
-                rules.flat_map(|rule| list(rule, "ports")).collect()
-            }
-            _ => continue,
-        };
+    for object in objects.iter().filter(|o| o.kind() == "PodMonitor") {
+        let wanted = list(object.at("/spec"), "podMetricsEndpoints");
         let Some((selector, _)) = pods_of(object) else {
             continue;
         };

@@ -10,13 +10,18 @@
       {{- include "weir.selectorLabels" . | nindent 6 }}
 {{- end -}}
 
-{{/* DNS, wherever it is: some clusters have a cache on the node's own address. */}}
+{{/*
+DNS, wherever it is: some clusters have a cache on the node's own address. Behind the service's port
+53, OpenShift's servers listen at 5353, and that is the port that counts.
+*/}}
 {{- define "weir.egress.dns" -}}
 - ports:
-    - port: 53
+    {{- range $port := list 53 5353 }}
+    - port: {{ $port }}
       protocol: UDP
-    - port: 53
+    - port: {{ $port }}
       protocol: TCP
+    {{- end }}
 {{- end -}}
 
 {{/* The broker that a component talks to: (list $ "ui"). Elsewhere, only the port is known. */}}
@@ -31,7 +36,7 @@
 - to:
     {{- include "weir.peer" (list $root "broker") | nindent 4 }}
   ports:
-    - port: http
+    - port: {{ int $root.Values.broker.ports.http }}
       protocol: TCP
 {{- end -}}
 {{- end -}}
