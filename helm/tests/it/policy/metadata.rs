@@ -98,6 +98,7 @@ fn long_names(object: &Object) -> Vec<String> {
     let longest = match object.kind() {
         // Its pods have its name, a dash and a hash of ten characters as a label.
         "StatefulSet" | "DaemonSet" => 52,
+        "PriorityClass" => 253,
         _ => 63,
     };
     let name = object.name();

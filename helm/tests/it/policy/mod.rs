@@ -8,6 +8,8 @@ mod connections;
 mod containers;
 mod disruption;
 mod metadata;
+mod neighbours;
+mod placement;
 mod pod_security;
 mod selectors;
 mod services;
@@ -68,6 +70,7 @@ const POLICIES: &[&[Policy]] = &[
     containers::POLICIES,
     disruption::POLICIES,
     metadata::POLICIES,
+    placement::POLICIES,
     pod_security::POLICIES,
     selectors::POLICIES,
     services::POLICIES,

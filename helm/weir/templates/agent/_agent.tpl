@@ -19,9 +19,10 @@ pod=$(POD_NAME),namespace=$(POD_NAMESPACE),zone=$(NODE_ZONE)
 {{- with (default dict .Values.agent.settings).labels }},{{ . }}{{ end -}}
 {{- end -}}
 
-{{/* The agents' priority class; empty for none. */}}
+{{/* The agents' priority class; empty for none. Another namespace may have a release of this name. */}}
 {{- define "weir.agent.priorityClassName" -}}
 {{- with .Values.agent.priorityClass -}}
-{{- .create | ternary (include "weir.componentName" (list $ "agent")) "" | default .name -}}
+{{- $made := printf "%s-%s" (include "weir.componentName" (list $ "agent")) $.Release.Namespace -}}
+{{- .create | ternary $made "" | default .name -}}
 {{- end -}}
 {{- end -}}
