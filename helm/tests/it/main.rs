@@ -7,6 +7,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod alerts;
 mod engine;
 mod judges;
 mod monitoring;
