@@ -7,6 +7,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+/// One that is in no image.
+pub(super) const ASSIGNED_USER: u32 = 1_000_650_000;
 /// Fields of a pod that the scheduler and the API server read.
 const FOR_THE_SCHEDULER: [&str; 9] = [
     "affinity",
@@ -193,7 +195,7 @@ pub(super) struct Exec {
 impl PodSpec {
     /// Reads `spec` of a pod.
     pub(super) fn of(spec: &Value) -> Self {
-        let spec: Self = read(spec, &FOR_THE_SCHEDULER);
+        let spec: Self = read(&admitted(spec), &FOR_THE_SCHEDULER);
         let links = spec.enable_service_links;
         assert!(!links, "variables of service links are not made here");
         spec
@@ -224,6 +226,18 @@ impl Container {
             ("liveness", &self.liveness_probe),
         ]
     }
+}
+
+/// The pod as a cluster admits it that has a user and a group for whoever asks for none: OpenShift.
+fn admitted(spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    if spec["securityContext"].get("runAsUser").is_none() {
+        let security = &mut spec["securityContext"];
+        security["runAsUser"] = ASSIGNED_USER.into();
+        security["runAsGroup"] = 0.into();
+        security["fsGroup"] = ASSIGNED_USER.into();
+    }
+    spec
 }
 
 fn read<T: DeserializeOwned>(value: &Value, without: &[&str]) -> T {

@@ -7,7 +7,7 @@
 use super::{Policy, Violation, bad, each};
 use crate::releases::{list, text};
 use serde_json::{Value, json};
-use weir_chart::{Object, Request, render_all};
+use weir_chart::{Object, Request, render, render_all};
 
 pub(super) const POLICIES: &[Policy] = &[
     Policy {
@@ -404,6 +404,21 @@ fn pod_spec(object: &Object) -> &Value {
 fn security_contexts(object: &Object) -> impl Iterator<Item = &Value> {
     let own = std::iter::once(&pod_spec(object)["securityContext"]);
     own.chain(object.containers().map(|c| &c["securityContext"]))
+}
+
+#[test]
+fn on_openshift_pods_ask_for_no_user_and_no_mount() {
+    let objects = render(&Request::case("openshift")).unwrap().objects;
+    let pods: Vec<_> = objects.iter().filter(|o| o.pod().is_some()).collect();
+    assert_eq!(pods.len(), 4);
+    for pod in pods {
+        for context in security_contexts(pod) {
+            for key in ["runAsUser", "runAsGroup", "fsGroup"] {
+                assert!(context.get(key).is_none(), "{} {key}", pod.name());
+            }
+        }
+        assert_eq!(foreign_volumes(pod).count(), 0, "{}", pod.name());
+    }
 }
 
 #[test]
