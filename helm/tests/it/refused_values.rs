@@ -139,6 +139,11 @@ fn wrong_values() -> Vec<Wrong> {
             &["broker.ports: http and grpc are both 50051"],
         ),
         wrong(
+            "a listener that nobody else reaches",
+            json!({"ui": {"listen": "127.0.0.1"}}),
+            &["ui.listen is 127.0.0.1", "probes come from outside the pod"],
+        ),
+        wrong(
             "a flag that is there already",
             json!({"agent": {"extraArgs": ["--log-filter=debug", "--node=other"]}}),
             &["agent.extraArgs has --node", "may be given once"],

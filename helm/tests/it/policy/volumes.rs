@@ -2,8 +2,9 @@
 
 use super::{Policy, Violation, bad, each};
 use crate::releases::{self, list, text};
+use serde_json::json;
 use std::collections::BTreeSet;
-use weir_chart::Object;
+use weir_chart::{Object, Request, render_all};
 
 pub(super) const POLICIES: &[Policy] = &[
     Policy {
@@ -158,6 +159,20 @@ fn changing_claims(object: &Object) -> Vec<String> {
     changing
         .map(|key| format!("a claim has the label {key}, and a StatefulSet's claims cannot change"))
         .collect()
+}
+
+#[test]
+fn the_class_of_claims_can_be_left_to_the_cluster_named_or_none() {
+    let expected = [("", json!(null)), ("fast", json!("fast")), ("-", json!(""))];
+    let requests = expected.clone().map(|(class, _)| {
+        Request::default_values().with(json!({"broker": {"persistence": {"storageClass": class}}}))
+    });
+    for ((class, expected), rendered) in expected.iter().zip(render_all(&requests).unwrap()) {
+        let objects = rendered.unwrap().objects;
+        let brokers = objects.iter().find(|o| o.kind() == "StatefulSet").unwrap();
+        let claim = brokers.at("/spec/volumeClaimTemplates/0/spec");
+        assert_eq!(&claim["storageClassName"], expected, "{class:?}");
+    }
 }
 
 #[test]
