@@ -43,20 +43,7 @@ fn kustomize_builds_the_same_objects() {
 
 #[test]
 fn the_overlay_of_the_readme_changes_images_and_disk() {
-    let directory = tempfile::tempdir().unwrap();
-    let [base, overlay] = ["k8s", "overlay"].map(|name| directory.path().join(name));
-    fs::create_dir(&base).unwrap();
-    fs::create_dir(&overlay).unwrap();
-    for file in fs::read_dir(root().join("k8s")).unwrap() {
-        let file = file.unwrap();
-        fs::copy(file.path(), base.join(file.file_name())).unwrap();
-    }
-    let readme = fs::read_to_string(base.join("README.md")).unwrap();
-    for name in ["kustomization.yaml", "storage.yaml"] {
-        fs::write(overlay.join(name), block(&readme, name)).unwrap();
-    }
-
-    let built = kustomize(&overlay);
+    let built = overlay_of_the_readme("overlay", &["kustomization.yaml", "storage.yaml"]);
     for name in ["weir-broker", "weir-agent", "weir-ui"] {
         let image = format!("image: registry.example.com/{name}:");
         assert_eq!(built.matches(&image).count(), 1, "{image}");
@@ -65,9 +52,41 @@ fn the_overlay_of_the_readme_changes_images_and_disk() {
     assert!(!built.contains("storage: 20Gi"));
 }
 
-/// The block of the page that begins with the file's name.
-fn block(page: &str, name: &str) -> String {
-    let begin = format!("```yaml\n# overlay/{name}\n");
+#[test]
+fn the_overlay_of_the_readme_moves_everything_to_another_namespace() {
+    let built = overlay_of_the_readme("messages", &["kustomization.yaml"]);
+    let plain = kustomize(&root().join("k8s"));
+    let moved = plain.matches("\n  namespace: weir\n").count();
+    assert!(moved > 10, "{plain}");
+    assert_eq!(built.matches("\n  namespace: messages\n").count(), moved);
+    assert_eq!(built.matches("weir-broker.messages.svc:5000").count(), 2);
+    assert!(!built.contains("weir.svc"), "{built}");
+}
+
+/// What `kubectl` makes of an overlay: files that the page shows, in a folder beside k8s/.
+fn overlay_of_the_readme(folder: &str, files: &[&str]) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let [base, overlay] = ["k8s", folder].map(|name| directory.path().join(name));
+    fs::create_dir(&base).unwrap();
+    fs::create_dir(&overlay).unwrap();
+    for file in fs::read_dir(root().join("k8s")).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), base.join(file.file_name())).unwrap();
+    }
+    let readme = fs::read_to_string(base.join("README.md")).unwrap();
+    for name in files {
+        fs::write(
+            overlay.join(name),
+            block(&readme, &format!("{folder}/{name}")),
+        )
+        .unwrap();
+    }
+    kustomize(&overlay)
+}
+
+/// The block of the page that begins with the file's path.
+fn block(page: &str, path: &str) -> String {
+    let begin = format!("```yaml\n# {path}\n");
     let (_, rest) = page.split_once(&begin).expect("the page has the file");
     let (block, _) = rest.split_once("```").expect("the block ends");
     if is_old_kubectl() {
