@@ -139,6 +139,11 @@ fn wrong_values() -> Vec<Wrong> {
             &["broker.ports: http and grpc are both 50051"],
         ),
         wrong(
+            "a scrape that may take longer than until the next",
+            json!({"monitoring": {"podMonitor": {"interval": "1m30s", "scrapeTimeout": "91s"}}}),
+            &["monitoring.podMonitor.scrapeTimeout (91s) is longer than its interval (1m30s)"],
+        ),
+        wrong(
             "a listener that nobody else reaches",
             json!({"ui": {"listen": "127.0.0.1"}}),
             &["ui.listen is 127.0.0.1", "probes come from outside the pod"],

@@ -43,3 +43,14 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
+
+{{/* A time such as 1m30s in milliseconds. */}}
+{{- define "weir.milliseconds" -}}
+{{- $units := dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000 -}}
+{{- $sum := 0 -}}
+{{- range $part := regexFindAll "[0-9]+(ms|s|m|h)" . -1 -}}
+{{- $unit := regexFind "[a-z]+" $part -}}
+{{- $sum = add $sum (mul (trimSuffix $unit $part | int64) (get $units $unit)) -}}
+{{- end -}}
+{{- $sum -}}
+{{- end -}}
