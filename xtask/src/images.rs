@@ -119,7 +119,7 @@ impl Images {
             web::build(workspace)?;
         }
         for image in images {
-            let binary = binaries::build(workspace, image, self.arch, source)?;
+            let binary = binaries::build(workspace, image, self.arch)?;
             elf::check_static(&binary, self.arch)?;
             layout.lay_out(image, &binary, source.epoch)?;
         }

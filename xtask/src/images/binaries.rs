@@ -2,7 +2,6 @@
 
 use super::arch::Arch;
 use super::image::Image;
-use super::source::Source;
 use crate::command_line::CommandLine;
 use crate::web::REQUIRE_ASSETS;
 use crate::workspace::Workspace;
@@ -25,29 +24,24 @@ const SMALL_TLS: &str = "-DOPENSSL_SMALL=1";
 ///
 /// # Errors
 /// The build failed.
-pub(super) fn build(
-    workspace: &Workspace,
-    image: Image,
-    arch: Arch,
-    source: &Source,
-) -> anyhow::Result<PathBuf> {
-    command(workspace, image, arch, source).run()?;
+pub(super) fn build(workspace: &Workspace, image: Image, arch: Arch) -> anyhow::Result<PathBuf> {
+    command(workspace, image, arch).run()?;
     let directory = workspace.target.join(arch.target()).join(PROFILE);
     Ok(directory.join(image.name()))
 }
 
-fn command(workspace: &Workspace, image: Image, arch: Arch, source: &Source) -> CommandLine {
+fn command(workspace: &Workspace, image: Image, arch: Arch) -> CommandLine {
     let names = Names::new(&cargo_home(), &workspace.root, &workspace.target);
     let target = arch.target();
     let in_variables = target.replace('-', "_");
     let linker = format!("CARGO_TARGET_{}_LINKER", in_variables.to_uppercase());
     let (require, required) = REQUIRE_ASSETS;
-    CommandLine::new("env")
+    // No binary has a time in it; told one, the crate that runs the C compiler builds anew at each commit.
+    CommandLine::parse("env --unset=SOURCE_DATE_EPOCH")
         .arg(format!("RUSTFLAGS={}", rust_flags(arch, &names)))
         .arg(format!("CC_{in_variables}={}", arch.compiler()))
         .arg(format!("CFLAGS_{in_variables}={}", c_flags(&names)))
         .arg(format!("{linker}={}", arch.compiler()))
-        .arg(format!("SOURCE_DATE_EPOCH={}", source.epoch))
         .arg(format!("{require}={required}"))
         .args(["cargo", "build", "--locked", "--profile", PROFILE])
         .args(["--target", target, "-p", image.package(), "--bin"])
