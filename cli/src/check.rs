@@ -31,10 +31,10 @@ Publishes a message, leases it in a group of its own, compares what came with wh
 acknowledges it and sees that nothing is left unfinished. With --ui it then waits until the /metrics
 of weir-ui has current figures of a node: agent, broker and dashboard work together.
 
-Prints a line for each step: ok or failed, the step, how long it took, what was found. The first step
-that fails ends the check with status 1, and standard error says why and where to look. A broker or a
-dashboard that is not there yet is tried again until --timeout is over. The group is deleted at the
-end; the topic weir.check expires when no check has used it for ten minutes.")]
+Prints a line for each step: ok or failed, the step, how long it took, what was found. The first
+step that fails ends the check with status 1, and standard error says why and where to look. A
+broker or a dashboard that is not there yet is tried again until --timeout is over. The group is
+deleted at the end; the topic weir.check expires when no check has used it for ten minutes.")]
 pub(crate) struct Check {
     /// Address of weir-ui: wait until it has figures of a node.
     #[arg(long, value_name = "URL")]

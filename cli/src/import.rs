@@ -87,8 +87,8 @@ Examples:
   weir import publish-consume ./broker_data
   weir import publish-consume ./broker_data --rename 'order created=order.created'
 
-The files hold what was not consumed; it waits at /consume/<topic>, oldest first, under the ids it had.
-Reported dead letters go to the topic `deadletter`, which /deadletter/list shows.")]
+The files hold what was not consumed; it waits at /consume/<topic>, oldest first, under the ids
+it had. Reported dead letters go to the topic `deadletter`, which /deadletter/list shows.")]
 struct PublishConsume {
     #[command(flatten)]
     common: Common,
