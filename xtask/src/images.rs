@@ -19,8 +19,9 @@ use crate::debian;
 use crate::web;
 use crate::workspace::Workspace;
 use anyhow::bail;
-use arch::Arch;
+pub(crate) use arch::Arch;
 use clap::Args;
+pub(crate) use elf::check_static;
 use engine::{Destination, Engine};
 use image::Image;
 use layout::Layout;
@@ -120,7 +121,7 @@ impl Images {
         }
         for image in images {
             let binary = binaries::build(workspace, image, self.arch)?;
-            elf::check_static(&binary, self.arch)?;
+            check_static(&binary, self.arch)?;
             layout.lay_out(image, &binary, source.epoch)?;
         }
         Ok(())

@@ -1,13 +1,12 @@
 //! `cargo xtask release`: the files of a release, from what the other tasks have built.
 
 mod changelog;
-mod elf;
 
 use crate::command_line::CommandLine;
+use crate::images::{Arch, check_static};
 use crate::workspace::Workspace;
 use anyhow::{Context, bail, ensure};
-use clap::{Args, ValueEnum};
-use std::fmt;
+use clap::Args;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -53,22 +52,6 @@ pub(crate) struct Release {
     binaries: PathBuf,
 }
 
-/// An architecture that releases are made for, by its name in the world of images.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Arch {
-    Amd64,
-    Arm64,
-}
-
-impl fmt::Display for Arch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Amd64 => "amd64",
-            Self::Arm64 => "arm64",
-        })
-    }
-}
-
 impl Release {
     pub(crate) fn run(self, workspace: &Workspace) -> anyhow::Result<()> {
         let version = version_of(&self.tag)?;
@@ -98,16 +81,12 @@ impl Release {
         version: &str,
         arch: Arch,
     ) -> anyhow::Result<()> {
-        let name = format!("weir-{version}-linux-{arch}");
+        let name = format!("weir-{version}-linux-{}", arch.name());
         let staging = tempfile::tempdir()?;
         let folder = staging.path().join(&name);
         fs::create_dir(&folder)?;
         for binary in BINARIES {
-            let root = self
-                .binaries
-                .join(arch.to_string())
-                .join(binary)
-                .join("root");
+            let root = self.binaries.join(arch.name()).join(binary).join("root");
             let source = root.join(binary);
             copy_binary(&source, &folder.join(binary), arch)?;
         }
@@ -132,20 +111,12 @@ fn version_of(tag: &str) -> anyhow::Result<&str> {
     Ok(version)
 }
 
-/// Copies a binary, if it is one for this architecture.
+/// Copies a binary, if it is one for this architecture that runs alone.
 fn copy_binary(source: &Path, target: &Path, arch: Arch) -> anyhow::Result<()> {
-    let advice = || {
-        format!(
-            "{}: `cargo xtask images --files target/images --arch {arch}` makes it",
-            source.display()
-        )
-    };
-    let machine = elf::machine(source).with_context(advice)?;
-    ensure!(
-        machine == Some(arch),
-        "{} is not for {arch}",
-        source.display()
-    );
+    let arch_name = arch.name();
+    check_static(source, arch).with_context(|| {
+        format!("`cargo xtask images --files target/images --arch {arch_name}` makes it")
+    })?;
     fs::copy(source, target)?;
     Ok(())
 }

@@ -23,7 +23,7 @@ struct Elf {
 
 /// # Errors
 /// It is for another machine, or needs a loader or libraries: it would not start in an empty root.
-pub(super) fn check_static(binary: &Path, arch: Arch) -> anyhow::Result<()> {
+pub(crate) fn check_static(binary: &Path, arch: Arch) -> anyhow::Result<()> {
     let path = binary.display();
     let bytes = fs::read(binary).with_context(|| path.to_string())?;
     let elf = parse(&bytes).with_context(|| format!("{path} is no ELF file of 64 bits"))?;

@@ -1,16 +1,13 @@
 use super::*;
 use crate::workspace::Workspace;
 
-/// Four files that look like binaries of this architecture.
+/// Four files that look like static binaries of this architecture: a header, and nothing to load.
 fn fake_binaries(folder: &Path, arch: Arch) {
-    let machine = match arch {
-        Arch::Amd64 => 0x3e,
-        Arch::Arm64 => 0xb7,
-    };
-    let mut content = *b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\0\0";
-    content[18] = machine;
+    let mut content = [0; 64];
+    content[..6].copy_from_slice(b"\x7fELF\x02\x01");
+    content[18..20].copy_from_slice(&arch.elf_machine().to_le_bytes());
     for binary in BINARIES {
-        let folder = folder.join(arch.to_string()).join(binary).join("root");
+        let folder = folder.join(arch.name()).join(binary).join("root");
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join(binary), content).unwrap();
     }
@@ -54,7 +51,7 @@ fn a_release_has_tarballs_notes_and_sums_and_is_the_same_each_time() {
         .map(|line| line.split_once("  ").unwrap().1.to_owned())
         .collect();
     let version = env!("CARGO_PKG_VERSION");
-    let tarball = |arch| format!("weir-{version}-linux-{arch}.tar.gz");
+    let tarball = |arch: Arch| format!("weir-{version}-linux-{}.tar.gz", arch.name());
     assert_eq!(names, [tarball(Arch::Amd64), tarball(Arch::Arm64)]);
     let notes = fs::read_to_string(first.path().join(NOTES)).unwrap();
     assert_eq!(notes, "- all");
@@ -68,7 +65,7 @@ fn a_binary_of_another_machine_is_refused() {
     fs::rename(images.join("arm64"), images.join("amd64")).unwrap();
     let error = release(folder.path()).unwrap_err();
     assert!(
-        format!("{error:#}").ends_with("is not for amd64"),
+        format!("{error:#}").ends_with("is for machine 183 and not for amd64"),
         "{error:#}"
     );
 }
