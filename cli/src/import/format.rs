@@ -16,6 +16,9 @@ use serde_json::value::RawValue;
 use weir_protocol::{Payload, is_object};
 use weir_types::{Key, MessageId, TopicName};
 
+/// A time is shorter; it has to fit into a header.
+const MAX_CREATED_AT_BYTES: usize = 128;
+
 /// How the lines of a file are to be understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
@@ -150,6 +153,12 @@ fn partitioned(line: &[u8], number: u32, max_payload_bytes: usize) -> Result<Kep
         }
         _ => {}
     }
+    let time_bytes = read.created_at.as_ref().map_or(0, String::len);
+    if time_bytes > MAX_CREATED_AT_BYTES {
+        return Err(format!(
+            "its created_at has {time_bytes} bytes; at most {MAX_CREATED_AT_BYTES} are allowed"
+        ));
+    }
     Ok(Kept {
         id: read.id.and_then(|id| MessageId::parse(&id).ok()),
         created_at: read.created_at,
@@ -274,6 +283,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         let long = format!("{{\"payload\":\"{}\"}}", "x".repeat(1000));
+        let late = "0".repeat(1000);
+        let late = format!("{{\"payload\":\"a\",\"created_at\":\"{late}\"}}");
         for (format, line, reason) in [
             (Format::Text, &b"a\xff"[..], "not UTF-8 at byte 1"),
             (Format::Text, &[b'x'; 999], "1001 bytes; at most 1000"),
@@ -301,6 +312,11 @@ mod tests {
                 Format::Partition(1),
                 br#"{"payload":"a","partition":2}"#,
                 "says partition 2",
+            ),
+            (
+                Format::Partition(1),
+                late.as_bytes(),
+                "its created_at has 1000 bytes; at most 128",
             ),
             (
                 Format::Partition(1),

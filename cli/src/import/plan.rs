@@ -267,7 +267,10 @@ impl<'a> Names<'a> {
 /// Whether two files belong to one topic of the old broker.
 fn is_together(one: &FoundFile, other: &FoundFile) -> bool {
     let are_letters = |file: &FoundFile| file.format == Format::Letters;
-    one.old_topic == other.old_topic && are_letters(one) == are_letters(other)
+    // Two names that are not UTF-8 may look the same.
+    one.old_topic == other.old_topic
+        && are_letters(one) == are_letters(other)
+        && (are_letters(one) || one.partition != other.partition)
 }
 
 fn partitions_of(

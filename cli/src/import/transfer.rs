@@ -10,7 +10,7 @@ use crate::output::note;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use std::time::{Duration, Instant};
-use weir_client::Backoff;
+use weir_client::{Backoff, ClientError};
 use weir_types::PartitionId;
 
 /// A batch of so many bytes is sent.
@@ -141,14 +141,8 @@ impl<'a> Attempt<'a> {
         let topic = &self.planned.lane.topic;
         let (messages, begin) = (batch.messages, batch.begin.take().unwrap_or_default());
         let sent = self.target.client.publish_batch(topic, batch.take()).await;
-        if let Err(error) = &sent
-            && !error.is_retryable()
-        {
-            note(&format!(
-                "the broker refused {messages} messages from {begin} on"
-            ));
-        }
-        let repeated = sent?.duplicates;
+        let repeated = sent.map_err(|error| refusal(error, messages, &begin))?;
+        let repeated = repeated.duplicates;
         if repeated > 0 {
             // Ours, from an attempt whose answer was lost; or else the verification will miss them.
             note(&format!(
@@ -167,6 +161,17 @@ impl<'a> Attempt<'a> {
             let (topic, partition) = (&self.planned.lane.topic, self.planned.lane.partition);
             note(&format!("{topic}/{partition}: {there} of {of} messages"));
         }
+    }
+}
+
+/// The plan was found good and others may have been stored: a failure, not merely bad input.
+fn refusal(error: ClientError, messages: usize, begin: &str) -> Failure {
+    match error.is_retryable() {
+        true => error.into(),
+        false => Failure::Failed(format!(
+            "the broker refused {messages} messages from {begin} on: {error}; what came before them is there, \
+             and this can be run again"
+        )),
     }
 }
 

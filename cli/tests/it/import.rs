@@ -598,3 +598,32 @@ fn a_topic_that_cannot_take_the_files_is_refused() {
         "{errors}"
     );
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_look_the_same_are_not_one_file() {
+    use std::os::unix::ffi::OsStrExt;
+    let broker = Up::start();
+    let old = Old::with(&[]);
+    for name in [&b"a\xff.log"[..], b"a\xfe.log"] {
+        let path = old.path().join(std::ffi::OsStr::from_bytes(name));
+        fs::write(path, "x\n").unwrap();
+    }
+    let errors = old.refused(&broker, "minimq", &["--rename", "a\u{fffd}=a"], 4);
+    assert!(errors.contains("would both go to the topic a"), "{errors}");
+}
+
+#[test]
+fn what_the_broker_refuses_in_the_middle_is_a_failure() {
+    let broker = Up::start();
+    let content = format!("first\n{}\n", "x".repeat(2_000_000));
+    let old = Old::with(&[("demo.log", &content)]);
+    let options = ["--max-payload-bytes", "4000000", "--batch", "1"];
+    let errors = old.refused(&broker, "minimq", &options, 1);
+    assert!(
+        errors.contains("refused 1 messages from minimq/demo.log@6 on: ")
+            && errors.contains("at most 1048576 are allowed"),
+        "{errors}"
+    );
+    assert_eq!(payloads(&broker, "demo", 0), ["first"]);
+}
