@@ -8,6 +8,8 @@ use weir_types::MessageId;
 
 /// Header that names the place, where the id does not.
 pub(super) const HEADER: &str = "imported-from";
+/// Header with the time at which the message was sent.
+pub(super) const CREATED_AT_HEADER: &str = "created-at";
 /// What the ids begin with that an import makes.
 const ID_PREFIX: &str = "import:";
 /// Of a label in an id that would be too long otherwise.

@@ -24,6 +24,8 @@ pub(super) struct PlannedLane {
     pub(super) messages: u64,
     pub(super) bad: u64,
     pub(super) length_bytes: u64,
+    /// Of the records that it becomes.
+    pub(super) stored_bytes: u64,
 }
 
 /// Everything that is to be imported.
@@ -70,11 +72,14 @@ impl Plan {
     }
 
     fn read(&mut self, lane: Lane, max_payload_bytes: usize) -> Result<(), Failure> {
-        let (mut messages, mut bad) = (0, 0);
+        let (mut messages, mut bad, mut stored_bytes) = (0, 0, 0);
         let mut reader = LaneReader::new(&lane, max_payload_bytes);
         while let Some(next) = reader.next()? {
             match next {
-                Next::Message(_) => messages += 1,
+                Next::Message(message) => {
+                    messages += 1;
+                    stored_bytes += message.stored_bytes();
+                }
                 Next::Bad(line) => {
                     bad += 1;
                     if self.bad_lines.len() < TOLD_BAD_LINES {
@@ -92,6 +97,7 @@ impl Plan {
             lane,
             messages,
             bad,
+            stored_bytes,
         });
         Ok(())
     }

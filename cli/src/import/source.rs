@@ -4,7 +4,7 @@
 use super::find::FoundFile;
 use super::format::Kept;
 use super::lines::Lines;
-use super::place::{Mark, Place};
+use super::place::{CREATED_AT_HEADER, HEADER, Mark, Place};
 use super::recent_ids::RecentIds;
 use crate::failure::Failure;
 use std::fmt;
@@ -86,6 +86,32 @@ pub(super) struct SourceMessage {
     pub(super) place: Place,
     pub(super) mark: Mark,
     pub(super) kept: Kept,
+}
+
+/// Of a stored record: the fixed parts, and the names of all members.
+const RECORD_BYTES: u64 = 160;
+
+impl SourceMessage {
+    /// Its headers in the broker.
+    pub(super) fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let place = self.mark.header.as_deref();
+        let time = self.kept.created_at.as_deref();
+        let place = place.map(|place| (HEADER, place));
+        place
+            .into_iter()
+            .chain(time.map(|time| (CREATED_AT_HEADER, time)))
+    }
+
+    /// What the broker needs to keep it, or a little less.
+    pub(super) fn stored_bytes(&self) -> u64 {
+        let kept = &self.kept;
+        let key = kept.key.as_ref().map_or(0, |key| key.as_str().len());
+        let reply_to = kept.reply_to.as_ref().map_or(0, |to| to.as_str().len());
+        let headers: usize = self.headers().map(|(_, value)| value.len()).sum();
+        let id = self.mark.id.as_str().len();
+        let variable = kept.payload.as_bytes().len() + id + key + reply_to + headers;
+        RECORD_BYTES + variable as u64
+    }
 }
 
 /// A line that is no message.

@@ -3,7 +3,7 @@
 use super::place::place_of;
 use super::source::{Lane, LaneReader, SourceMessage};
 use crate::failure::Failure;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use weir_client::{Client, FetchOptions, ReadFrom};
 use weir_protocol::shapes::{Message, PartitionInfo};
 use weir_types::Offset;
@@ -39,7 +39,8 @@ pub(super) async fn compare(
         let expected = source.next_message()?;
         if let Some(difference) = difference(expected.as_ref(), &found) {
             let (topic, partition, offset) = (&lane.topic, lane.partition, found.offset);
-            let what = format!("{topic}/{partition}@{offset} {difference}");
+            let trimmed = trimmed(lane, held);
+            let what = format!("{trimmed}{topic}/{partition}@{offset} {difference}");
             return Err(Failure::Failed(what));
         }
         matched.messages += 1;
@@ -47,6 +48,17 @@ pub(super) async fn compare(
     }
     matched.others = stored.others;
     Ok(matched)
+}
+
+/// Says that the beginning is gone, if it is: then nothing else needs to have happened.
+fn trimmed(lane: &Lane, held: &PartitionInfo) -> String {
+    let (topic, partition, start) = (&lane.topic, lane.partition, held.log_start_offset);
+    match start == Offset::default() {
+        true => String::new(),
+        false => format!(
+            "{topic}/{partition} begins at offset {start}: what was there before was trimmed or purged; "
+        ),
+    }
 }
 
 /// What makes a stored message another one than the source has.
@@ -65,7 +77,11 @@ fn difference(expected: Option<&SourceMessage>, found: &Message) -> Option<Strin
     }
     let kept = &expected.kept;
     let reply_to = kept.reply_to.as_ref().map(|topic| topic.as_str());
+    let headers = found.headers.iter();
+    let headers = headers.map(|(name, value)| (name.as_str(), value.as_str()));
     let is_same = kept.payload.as_bytes() == found.payload.get().as_bytes()
+        && expected.mark.id == found.id
+        && expected.headers().collect::<BTreeMap<_, _>>() == headers.collect()
         && reply_to == found.reply_to.as_deref()
         && kept.key == found.key;
     (!is_same).then(|| format!("is not what the file has at {place}"))

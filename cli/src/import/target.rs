@@ -12,8 +12,6 @@ use weir_protocol::ErrorCode;
 use weir_protocol::shapes::{GroupRequest, PartitionInfo, SeekRequest, TopicInfo};
 use weir_types::{GroupName, Offset, PartitionId, TopicName, TopicSettingsChange};
 
-/// What a stored record has besides its payload, about.
-const RECORD_OVERHEAD_BYTES: u64 = 200;
 /// Of the groups that the partitioned dialect creates; see docs/dialects/partitioned.md.
 const PARTITIONED_MAX_DELIVERIES: u32 = 10_000;
 
@@ -42,8 +40,8 @@ impl Target<'_> {
                      --rename into another topic"
                 )),
                 Err(Failure::Failed(difference)) => problems.push(format!(
-                    "{difference}: it was imported from other files. Delete the topic or use another \
-                     one (--rename)"
+                    "{difference}: it was imported from other files, or changed since. Delete the topic or \
+                     use another one (--rename)"
                 )),
                 Err(failure) => return Err(failure),
             }
@@ -192,7 +190,7 @@ fn no_room(planned: &PlannedLane, info: &TopicInfo) -> Option<String> {
              {partition}; --rename into another topic"
         ));
     }
-    let needed = planned.length_bytes + planned.messages * RECORD_OVERHEAD_BYTES;
+    let needed = planned.stored_bytes;
     let kept = info.settings.retention_bytes.0;
     (needed > kept).then(|| {
         let (needed, kept) = (human_bytes(needed), human_bytes(kept));

@@ -1,6 +1,5 @@
 //! Brings one lane to the broker: what is missing is published in order, then all of it is read back.
 
-use super::place::HEADER;
 use super::plan::PlannedLane;
 use super::source::{LaneReader, SourceMessage};
 use super::stored::{Matched, compare};
@@ -214,11 +213,9 @@ fn members(message: &SourceMessage, partition: PartitionId) -> Map<String, Value
     if let Some(reply_to) = &kept.reply_to {
         members.insert("reply_to".into(), reply_to.as_str().into());
     }
-    let place = mark.header.iter().map(|place| (HEADER, place));
-    let time = kept.created_at.iter().map(|time| ("created-at", time));
-    let headers = place.chain(time);
-    let headers: Map<_, _> = headers
-        .map(|(name, value)| (name.to_owned(), value.as_str().into()))
+    let headers: Map<_, _> = message
+        .headers()
+        .map(|(name, value)| (name.to_owned(), value.into()))
         .collect();
     if !headers.is_empty() {
         members.insert("headers".into(), headers.into());

@@ -597,6 +597,13 @@ fn a_topic_that_cannot_take_the_files_is_refused() {
         errors.contains("full/0 would get about 1.1 MiB and keeps at most 1.0 MiB"),
         "{errors}"
     );
+
+    // As JSON a quotation mark takes two bytes.
+    let quotes = format!("{}\n", "\"".repeat(999));
+    let old = Old::with(&[("quotes.log", &quotes.repeat(600))]);
+    broker.prints(&[&["topics", "create", "quotes"], &limits[..]].concat());
+    let errors = old.refused(&broker, "minimq", &[], 4);
+    assert!(errors.contains("quotes/0 would get about 1."), "{errors}");
 }
 
 #[cfg(target_os = "linux")]
@@ -626,4 +633,44 @@ fn what_the_broker_refuses_in_the_middle_is_a_failure() {
         "{errors}"
     );
     assert_eq!(payloads(&broker, "demo", 0), ["first"]);
+}
+
+#[test]
+fn an_id_or_a_header_that_differs_is_told() {
+    let broker = Up::start();
+    let place = "imported-from=partitioned/events/partition-0.log@0";
+    let right_time = "created-at=2025-11-21T08:00:00.123456789Z";
+    for (topic, id, time) in [
+        ("another-id", "b", right_time),
+        ("another-time", "a", "created-at=2024-11-21T08:00:00Z"),
+    ] {
+        let place = place.replace("events", topic);
+        let named = ["produce", topic, "\"x\"", "--partition", "0", "--id", id];
+        broker.prints(&[&named[..], &["--header", &place, "--header", time]].concat());
+        let file = format!("{topic}/partition-0.log");
+        let old = Old::with(&[(&file, &partitioned("a", "\"x\"", topic, 0))]);
+        let errors = old.refused(&broker, "partitioned", &[], 4);
+        let difference = format!("{topic}/0@0 is not what the file has");
+        assert!(errors.contains(&difference), "{errors}");
+    }
+}
+
+#[test]
+fn a_topic_that_was_trimmed_since_is_said_to_be() {
+    let broker = Up::start();
+    let old = Old::with(&[("demo.log", "a\nb\n")]);
+    old.imports(&broker, "minimq", &[]);
+    let purge = format!("http://{}/v1/topics/demo/purge", broker.address());
+    run_curl(&["-X", "POST", &purge]);
+    old.write("demo.log", "a\nb\nc\n");
+    broker.prints(&[
+        "produce",
+        "demo",
+        "\"c\"",
+        "--id",
+        "import:minimq/demo.log@4",
+    ]);
+    let errors = old.refused(&broker, "minimq", &[], 4);
+    let trimmed = "demo/0 begins at offset 2: what was there before was trimmed or purged";
+    assert!(errors.contains(trimmed), "{errors}");
 }
