@@ -40,7 +40,7 @@ impl Target<'_> {
         planned: &PlannedLane,
         done: &mut Transferred,
     ) -> Result<(), Failure> {
-        let (begin, mut failures) = (Instant::now(), 0);
+        let (begin, mut patience) = (Instant::now(), Patience::default());
         let (mut best, mut first) = (0, None);
         let result = loop {
             let mut attempt = Attempt::new(self, planned);
@@ -50,17 +50,15 @@ impl Target<'_> {
             }
             let there = attempt.there;
             if there > best {
-                (best, failures) = (there, 0);
+                (best, patience) = (there, Patience::default());
             }
             match result {
-                Err(Failure::Broker(error)) if error.is_retryable() && failures < MAX_FAILURES => {
-                    note(&format!("{error}; trying again"));
-                    let delay = Backoff::default().delay(failures, fastrand::f64());
-                    tokio::time::sleep(error.retry_after().map_or(delay, |hint| hint.max(delay)))
-                        .await;
-                    failures += 1;
+                Ok(()) => break Ok(()),
+                Err(failure) => {
+                    if let Err(failure) = patience.outlast(failure).await {
+                        break Err(failure);
+                    }
                 }
-                result => break result,
             }
         };
         done.already = first.unwrap_or(0);
@@ -78,11 +76,23 @@ impl Target<'_> {
         planned: &PlannedLane,
         done: &mut Transferred,
     ) -> Result<(), Failure> {
-        let (begin, lane) = (Instant::now(), &planned.lane);
+        let (begin, mut patience) = (Instant::now(), Patience::default());
+        while let Err(failure) = self.read_back(planned, done).await {
+            patience.outlast(failure).await?;
+        }
+        done.verifying = begin.elapsed();
+        Ok(())
+    }
+
+    async fn read_back(
+        &self,
+        planned: &PlannedLane,
+        done: &mut Transferred,
+    ) -> Result<(), Failure> {
+        let lane = &planned.lane;
         let held = self.partition(&lane.topic, lane.partition).await?;
         let mut source = LaneReader::new(lane, self.options.max_payload_bytes);
         done.verified = compare(self.client, lane, &mut source, &held).await?;
-        done.verifying = begin.elapsed();
         match source.next_message()? {
             None => Ok(()),
             Some(SourceMessage { place, .. }) => {
@@ -90,6 +100,32 @@ impl Target<'_> {
                 let what = format!("{topic}/{partition} lacks what the file has at {place}");
                 Err(Failure::Failed(what))
             }
+        }
+    }
+}
+
+/// With a broker that is away, full or busy.
+#[derive(Debug, Default)]
+struct Patience {
+    failures: u32,
+}
+
+impl Patience {
+    /// Waits before the next attempt.
+    ///
+    /// # Errors
+    /// `failure`, if it does not pass or came too often.
+    async fn outlast(&mut self, failure: Failure) -> Result<(), Failure> {
+        match failure {
+            Failure::Broker(error) if error.is_retryable() && self.failures < MAX_FAILURES => {
+                note(&format!("{error}; trying again"));
+                let delay = Backoff::default().delay(self.failures, fastrand::f64());
+                let hint = error.retry_after().unwrap_or_default();
+                tokio::time::sleep(hint.max(delay)).await;
+                self.failures += 1;
+                Ok(())
+            }
+            failure => Err(failure),
         }
     }
 }
