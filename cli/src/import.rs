@@ -297,9 +297,9 @@ pub(crate) async fn run(broker: &str, output: Output, import: Import) -> Result<
     report.check()?;
     for group in &options.caught_up {
         for topic in plan.topics() {
-            let ends = report.ends(topic);
+            let verified = report.verified(topic);
             target
-                .catch_up(options.dialect, topic, group, &ends)
+                .catch_up(options.dialect, topic, group, &verified)
                 .await?;
         }
     }

@@ -1,13 +1,14 @@
 //! What an import has done, and whether what arrived is what was sent.
 
 use super::plan::PlannedLane;
+use super::stored::Matched;
 use super::transfer::Transferred;
 use crate::failure::Failure;
 use crate::output::{Output, note};
 use crate::table::{Align, render};
 use serde_json::{Value, json};
 use std::time::Duration;
-use weir_types::{Offset, PartitionId, TopicName};
+use weir_types::{PartitionId, TopicName};
 
 /// One row a lane.
 #[derive(Debug, Default)]
@@ -36,10 +37,10 @@ impl<'a> Report<'a> {
         });
     }
 
-    /// Where each partition's imported messages end.
-    pub(super) fn ends(&self, topic: &TopicName) -> Vec<(PartitionId, Offset)> {
+    /// What was found to be there of each of a topic's partitions.
+    pub(super) fn verified(&self, topic: &TopicName) -> Vec<(PartitionId, Matched)> {
         let rows = self.rows.iter().filter(|r| r.planned.lane.topic == *topic);
-        rows.map(|row| (row.planned.lane.partition, row.done.verified.end))
+        rows.map(|row| (row.planned.lane.partition, row.done.verified))
             .collect()
     }
 

@@ -22,6 +22,13 @@ pub(super) struct Matched {
     pub(super) end: Offset,
 }
 
+impl Matched {
+    /// Whether every record of the partition before the end was imported.
+    pub(super) fn is_all(&self) -> bool {
+        self.end == Offset(self.messages)
+    }
+}
+
 /// Reads what a partition holds of a lane, and the source beside it, up to the last imported message:
 /// the source's next one is the first that is missing.
 ///

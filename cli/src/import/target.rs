@@ -2,14 +2,14 @@
 
 use super::plan::{Plan, PlannedLane};
 use super::source::LaneReader;
-use super::stored::compare;
+use super::stored::{Matched, compare};
 use super::{Dialect, Options};
 use crate::failure::Failure;
 use crate::output::note;
 use crate::table::human_bytes;
 use weir_client::Client;
 use weir_protocol::ErrorCode;
-use weir_protocol::shapes::{GroupRequest, PartitionInfo, SeekRequest, TopicInfo};
+use weir_protocol::shapes::{GroupInfo, GroupRequest, PartitionInfo, SeekRequest, TopicInfo};
 use weir_types::{GroupName, Offset, PartitionId, TopicName, TopicSettingsChange};
 
 /// Of the groups that the partitioned dialect creates; see docs/dialects/partitioned.md.
@@ -119,39 +119,55 @@ impl Target<'_> {
         Ok(())
     }
 
-    /// Creates `group` where it is missing, behind what was imported.
+    /// Puts `group` behind what was imported, and creates it where it is missing. One that was there
+    /// stays where it is, but in partitions in which it finished nothing and would pass over nothing but
+    /// imported messages: so the next import finds it if this one is interrupted here.
     pub(super) async fn catch_up(
         &self,
         dialect: Dialect,
         topic: &TopicName,
         group: &GroupName,
-        ends: &[(PartitionId, Offset)],
+        verified: &[(PartitionId, Matched)],
     ) -> Result<(), Failure> {
-        match self.client.group(topic, group).await {
-            Ok(_) => {
-                note(&format!(
-                    "{topic} has the group {group}: it stays where it is"
-                ));
-                return Ok(());
-            }
-            Err(error) if error.code() == Some(ErrorCode::UnknownGroup) => {}
+        let existing = match self.client.group(topic, group).await {
+            Ok(existing) => Some(existing),
+            Err(error) if error.code() == Some(ErrorCode::UnknownGroup) => None,
             Err(error) => return Err(error.into()),
+        };
+        if existing.is_none() {
+            self.create_group(dialect, topic, group).await?;
         }
+        for (partition, matched) in verified {
+            let is_begun = existing.as_ref().is_some_and(|g| has_begun(g, *partition));
+            if existing.is_some() && (is_begun || !matched.is_all()) {
+                note(&format!(
+                    "{topic} has the group {group}: it stays where it is in partition {partition}"
+                ));
+                continue;
+            }
+            // At the end of the import, not at the latest message: that may be a new one.
+            let request = SeekRequest {
+                to: None,
+                partition: Some(*partition),
+                offset: Some(matched.end),
+            };
+            self.client.seek(topic, group, &request).await?;
+        }
+        Ok(())
+    }
+
+    async fn create_group(
+        &self,
+        dialect: Dialect,
+        topic: &TopicName,
+        group: &GroupName,
+    ) -> Result<(), Failure> {
         let is_partitioned = dialect == Dialect::Partitioned;
         let request = GroupRequest {
             max_deliveries: is_partitioned.then_some(PARTITIONED_MAX_DELIVERIES),
             ..GroupRequest::default()
         };
         self.client.put_group(topic, group, request).await?;
-        // At the end of the import, not at the latest message: that may be a new one.
-        for (partition, end) in ends {
-            let request = SeekRequest {
-                to: None,
-                partition: Some(*partition),
-                offset: Some(*end),
-            };
-            self.client.seek(topic, group, &request).await?;
-        }
         Ok(())
     }
 
@@ -174,6 +190,11 @@ impl Target<'_> {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+fn has_begun(group: &GroupInfo, partition: PartitionId) -> bool {
+    let mut partitions = group.partitions.iter();
+    partitions.any(|one| one.partition == partition && one.committed_offset > Offset::default())
 }
 
 const fn records(held: &PartitionInfo) -> u64 {

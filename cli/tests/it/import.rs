@@ -674,3 +674,25 @@ fn a_topic_that_was_trimmed_since_is_said_to_be() {
     let trimmed = "demo/0 begins at offset 2: what was there before was trimmed or purged";
     assert!(errors.contains(trimmed), "{errors}");
 }
+
+#[test]
+fn a_group_that_an_interrupted_import_left_at_the_start_is_moved() {
+    let broker = Up::start();
+    let old = Old::with(&[("demo.log", "a\nb\n")]);
+    old.imports(&broker, "minimq", &[]);
+    let group = format!("http://{}/v1/topics/demo/groups/web-ui", broker.address());
+    run_curl(&["-X", "PUT", &group]);
+    printed(&old.import(&broker, "minimq", &["--caught-up", "web-ui"]));
+    assert_eq!(minimq_messages(&broker, "demo", "web-ui"), [""; 0]);
+
+    // There are messages of others among those that it would pass over.
+    broker.prints(&["produce", "mixed", "\"new\""]);
+    let group = group.replace("demo", "mixed");
+    run_curl(&["-X", "PUT", &group]);
+    let old = Old::with(&[("mixed.log", "a\n")]);
+    let options = ["--append", "--caught-up", "web-ui"];
+    printed(&old.import(&broker, "minimq", &options));
+    assert_eq!(records(&broker, "mixed"), 2);
+    let stayed = get_json(&broker, "/v1/topics/mixed/groups/web-ui");
+    assert_eq!(stayed["partitions"][0]["committed_offset"], 0);
+}
