@@ -13,9 +13,15 @@ pub(crate) fn parse_url(url: &str) -> Result<(String, String), ClientError> {
         Some("https") => return Err(invalid("TLS is not supported yet; use http://")),
         _ => return Err(invalid("it must begin with http://")),
     }
-    let authority = uri.authority().ok_or_else(|| invalid("no host"))?.as_str();
+    let authority = uri.authority().ok_or_else(|| invalid("no host"))?;
+    let names_port = authority.as_str().len() > authority.host().len();
+    let authority = authority.as_str();
     if authority.contains('@') {
         return Err(invalid("a user in the URL is not supported"));
+    }
+    // Otherwise 80 would be asked.
+    if names_port && uri.port_u16().is_none_or(|port| port == 0) {
+        return Err(invalid("a port is a number from 1 to 65535"));
     }
     if uri.query().is_some() {
         return Err(invalid("a query is not allowed"));
@@ -43,6 +49,10 @@ mod tests {
             "ftp://h",
             "http://u@h",
             "http://h/?a",
+            "http://h:99999",
+            "http://h:0",
+            "http://h:",
+            "http://[::1]:65536",
             "/v1",
         ] {
             assert!(
