@@ -25,6 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Of an answer, which is one line.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
+/// Of what Weir's processes answer to probes. A program that took the port after ours had ended may
+/// answer anything with 200.
+const ANSWER_BEGIN: &str = "{\"status\":\"";
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// What to ask the running process.
@@ -127,7 +131,8 @@ async fn ask(address: SocketAddr, method: Method, path: &str) -> Result<String, 
         .map_err(|_| format!("{url}: no answer within {PATIENCE:?}"))?
         .map_err(|error| format!("{url}: {error}"))?;
     match status.is_success() {
-        true => Ok(body),
+        true if body.starts_with(ANSWER_BEGIN) => Ok(body),
+        true => Err(format!("{url}: {status}, but not by a process of Weir").into()),
         false => Err(format!("{url}: {status}: {body}").into()),
     }
 }
@@ -196,10 +201,22 @@ mod tests {
     }
 
     #[test]
+    fn another_program_on_the_port_is_not_healthy() {
+        for other in [
+            "HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\n<html>hi</html>",
+            "HTTP/1.1 204 No Content\r\n\r\n",
+        ] {
+            let (answered, _) = asked(other, Probe::Healthcheck);
+            let error = answered.unwrap_err();
+            assert!(error.ends_with("not by a process of Weir"), "{error}");
+        }
+    }
+
+    #[test]
     fn draining_is_a_post() {
-        let drained = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        let drained = "HTTP/1.1 200 OK\r\ncontent-length: 21\r\n\r\n{\"status\":\"draining\"}";
         let (answered, request) = asked(drained, Probe::Drain(Duration::ZERO));
-        assert_eq!(answered.unwrap(), "ok");
+        assert_eq!(answered.unwrap(), "{\"status\":\"draining\"}");
         assert!(request.starts_with("POST /drain HTTP/1.1\r\n"), "{request}");
     }
 
