@@ -60,7 +60,7 @@ enum OldBroker {
     Partitioned(Partitioned),
 }
 
-/// From MiniMQ: <DIR>/<topic>.log, a message a line.
+/// From MiniMQ: DIR/TOPIC.log, a message a line.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -79,7 +79,7 @@ struct Minimq {
     caught_up: Vec<GroupName>,
 }
 
-/// From the publish/consume broker: <DIR>/<topic>.jsonl, and <DIR>/dead_letters.
+/// From the publish/consume broker: DIR/TOPIC.jsonl, and DIR/dead_letters.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -94,7 +94,7 @@ struct PublishConsume {
     common: Common,
 }
 
-/// From the partitioned queue with consumer groups: <DIR>/<topic>/partition-N.log.
+/// From the partitioned queue with consumer groups: DIR/TOPIC/partition-N.log.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

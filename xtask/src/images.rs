@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 
 /// Builds the container images from static binaries, and says what they weigh.
 ///
-/// Lays the files of each image out in target/images/<arch>/<image>, after a look into each binary
+/// Lays the files of each image out in target/images/ARCH/IMAGE, after a look into each binary
 /// that it needs no other file to run, and lets docker or buildah make images of them, whichever is
 /// installed (buildah is, where none is and we may). The images are then in that program's store.
 ///
@@ -63,7 +63,7 @@ pub(crate) struct Images {
     /// Also writes each image to DIR, as `docker load` and `kind load image-archive` read it.
     #[arg(long, value_name = "DIR", conflicts_with = "push")]
     archives: Option<PathBuf>,
-    /// Pushes the images to REGISTRY/<image>:<tag>.
+    /// Pushes the images to REGISTRY/IMAGE:TAG.
     #[arg(long, value_name = "REGISTRY")]
     push: Option<String>,
     /// The tag under which they are pushed: of the version's own there is one, for one kind of machine.
