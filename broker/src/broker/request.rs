@@ -16,7 +16,7 @@ impl Broker {
     /// of `reply_to` is replaced. A caller that goes away leaves nothing but its message.
     ///
     /// # Errors
-    /// Those of [`Broker::publish`]; [`BrokerError::NoReply`] after `timeout`;
+    /// Those of [`Broker::publish`]; [`BrokerError::NoReply`] if none came within `timeout` after that;
     /// [`BrokerError::Overloaded`] if too many wait; [`BrokerError::RequestRepeated`].
     pub async fn request(
         &self,
@@ -26,17 +26,16 @@ impl Broker {
     ) -> Result<Message, BrokerError> {
         self.check_serving()?;
         let mut place = self.shared.replies.open(fastrand::u128(..))?;
-        let answered = async {
-            self.send_request(topic, message, place.name()).await?;
-            let gone = || BrokerError::internal("a place for a reply was closed");
-            place.reply().await.ok_or_else(gone)
-        };
+        // Before the time begins: "no reply" promises that the request is there, however slow the disk.
+        self.send_request(topic, message, place.name()).await?;
         let reply = tokio::select! {
-            answered = tokio::time::timeout(timeout, answered) => {
-                answered.map_err(|_| BrokerError::NoReply { timeout })??
+            reply = tokio::time::timeout(timeout, place.reply()) => {
+                reply.map_err(|_| BrokerError::NoReply { timeout })?
             }
             () = self.shared.draining.cancelled() => return Err(BrokerError::Draining),
         };
+        let gone = || BrokerError::internal("a place for a reply was closed");
+        let reply = reply.ok_or_else(gone)?;
         as_message(place.name(), reply)
     }
 
