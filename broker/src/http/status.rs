@@ -27,7 +27,7 @@ pub(super) fn routes(state: &State) -> Route {
         .and(warp::post())
         .and(with(state))
         .and(warp::ext::optional())
-        .map(|state: State, connection: Option<ConnectionInfo>| drain(&state, connection));
+        .map(|state: State, connection: Option<ConnectionInfo>| drain(&state, connection.as_ref()));
     let metrics = warp::path!("metrics")
         .and(warp::get())
         .and(with(state))
@@ -112,9 +112,8 @@ fn startup(state: &State) -> Answer {
     }
 }
 
-fn drain(state: &State, connection: Option<ConnectionInfo>) -> Answer {
-    let caller = connection.map(|connection| connection.peer.ip());
-    match state.presence.leave_for(caller) {
+fn drain(state: &State, connection: Option<&ConnectionInfo>) -> Answer {
+    match state.presence.leave_for(connection) {
         Ok(()) => json(StatusCode::OK, &status("draining", Vec::new())),
         Err(refused) => ApiError::new(ErrorCode::Forbidden, refused).into_answer(),
     }

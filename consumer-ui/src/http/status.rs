@@ -29,7 +29,7 @@ pub(super) fn routes(state: &State) -> Route {
         .and(warp::post())
         .and(with(state))
         .and(warp::ext::optional())
-        .map(|state: State, connection: Option<ConnectionInfo>| drain(&state, connection));
+        .map(|state: State, connection: Option<ConnectionInfo>| drain(&state, connection.as_ref()));
     health
         .or(ready)
         .unify()
@@ -55,9 +55,8 @@ fn startup(state: &State) -> Answer {
     }
 }
 
-fn drain(state: &State, connection: Option<ConnectionInfo>) -> Answer {
-    let caller = connection.map(|connection| connection.peer.ip());
-    match state.presence.leave_for(caller) {
+fn drain(state: &State, connection: Option<&ConnectionInfo>) -> Answer {
+    match state.presence.leave_for(connection) {
         Ok(()) => status(StatusCode::OK, "draining"),
         Err(refused) => ApiError::forbidden(refused).into_answer(),
     }

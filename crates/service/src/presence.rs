@@ -1,6 +1,6 @@
 //! What those who choose between processes are told of one: has it started, does it stop soon.
 
-use std::net::IpAddr;
+use crate::http::ConnectionInfo;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -43,9 +43,9 @@ impl Presence {
     /// # Errors
     /// The caller is elsewhere: taking a process out of service is up to whoever runs it. The text
     /// is for them.
-    pub fn leave_for(&self, caller: Option<IpAddr>) -> Result<(), &'static str> {
-        if !caller.is_some_and(|ip| ip.to_canonical().is_loopback()) {
-            return Err("only callers on the same machine, by loopback, may do this");
+    pub fn leave_for(&self, caller: Option<&ConnectionInfo>) -> Result<(), &'static str> {
+        if !caller.is_some_and(ConnectionInfo::is_from_this_machine) {
+            return Err("only callers on the same machine may do this");
         }
         if !self.is_leaving() {
             tracing::info!("a stop is announced: /ready says no from now on");
@@ -58,15 +58,24 @@ impl Presence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
 
     #[test]
     fn only_this_machine_takes_a_process_out_of_service() {
         let presence = Presence::default();
-        let from = |ip: &str| presence.leave_for(Some(ip.parse().unwrap()));
-        assert!(from("10.0.0.9").is_err());
+        let from = |peer: &str, own: &str| {
+            presence.leave_for(Some(&ConnectionInfo {
+                peer: SocketAddr::new(peer.parse().unwrap(), 40_000),
+                own_address: Some(own.parse().unwrap()),
+                port: 5000,
+            }))
+        };
+        assert!(from("10.0.0.9", "10.0.0.7").is_err());
         assert!(presence.leave_for(None).is_err());
         assert!(!presence.is_leaving());
-        assert!(from("::ffff:127.0.0.1").is_ok());
+        assert!(from("::ffff:127.0.0.1", "::ffff:127.0.0.1").is_ok());
         assert!(presence.is_leaving());
+        // A listener on one address is reached by that one only, from here, too.
+        assert!(from("10.0.0.7", "::ffff:10.0.0.7").is_ok());
     }
 }

@@ -83,7 +83,13 @@ where
         let connection = shared.clone();
         shared.tasks.spawn(async move {
             let abort = connection.abort.clone();
-            let serving = Box::pin(connection.serve(tcp, ConnectionInfo { peer, port }));
+            let own_address = tcp.local_addr().ok().map(|own| own.ip());
+            let info = ConnectionInfo {
+                peer,
+                own_address,
+                port,
+            };
+            let serving = Box::pin(connection.serve(tcp, info));
             if let Some(Err(error)) = abort.run_until_cancelled(serving).await {
                 tracing::debug!(%peer, %error, "connection ended");
             }

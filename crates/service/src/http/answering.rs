@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -21,8 +21,21 @@ use weir_protocol::{ErrorBody, ErrorCode};
 pub struct ConnectionInfo {
     /// The other end.
     pub peer: SocketAddr,
+    /// Our end's address; `None` if the system did not say.
+    pub own_address: Option<IpAddr>,
     /// Port of the listener that accepted it.
     pub port: u16,
+}
+
+impl ConnectionInfo {
+    /// Whether the other end is on this machine: it came by loopback, or from the address that it
+    /// went to.
+    #[must_use]
+    pub fn is_from_this_machine(&self) -> bool {
+        let peer = self.peer.ip().to_canonical();
+        let own = self.own_address.map(|own| own.to_canonical());
+        peer.is_loopback() || own == Some(peer)
+    }
 }
 
 /// The service as hyper calls it: with [`ConnectionInfo`], without CONNECT, and in its turn, which is
