@@ -30,12 +30,17 @@ use weir_service::http::HttpLimits;
 
 type Answer = Response<Full<Bytes>>;
 
-/// A few probes and a scraper or two.
+/// For a few probes and a scraper or two, which ask at once and read at once. Whoever does not must give
+/// way soon: an agent whose probes find no place is restarted.
 pub(crate) fn limits() -> HttpLimits {
     HttpLimits {
-        max_connections: 32,
+        max_connections: 128,
+        first_byte_timeout: Duration::from_secs(2),
+        header_read_timeout: Duration::from_secs(5),
+        max_header_bytes: 8 * 1024,
+        write_timeout: Duration::from_secs(5),
         drain_timeout: Duration::from_secs(1),
-        ..HttpLimits::default()
+        max_h2_streams: 8,
     }
 }
 

@@ -2,8 +2,10 @@
 
 use crate::support::{Agent, Server, TAKEN, command, soon};
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 async fn get(address: SocketAddr, path: &str) -> String {
     let mut socket = TcpStream::connect(address).await.unwrap();
@@ -50,6 +52,25 @@ async fn an_agent_that_listens_answers_probes_and_stops_all_the_same() {
     assert!(command(&healthcheck).status().unwrap().success());
     agent.stop().await;
     assert_eq!(command(&healthcheck).status().unwrap().code(), Some(1));
+}
+
+#[tokio::test]
+async fn slow_idle_connections_keep_probes_out_for_a_moment_only() {
+    let server = Server::start(&[TAKEN]).await;
+    let named = ["--broker", &server.url, "--node", "n"];
+    let mut agent = Agent::start(&[&named[..], &["--http", "127.0.0.1:0"]].concat());
+    let address = agent.logged_address("answering probes").await;
+    let mut idle = Vec::new();
+    for _ in 0..100 {
+        idle.push(TcpStream::connect(address).await.unwrap());
+        let mut slow = TcpStream::connect(address).await.unwrap();
+        slow.write_all(b"GET /health HT").await.unwrap();
+        idle.push(slow);
+    }
+    // Less than a kubelet waits for three times.
+    let answer = timeout(Duration::from_secs(20), get(address, "/health")).await;
+    assert!(answer.unwrap().starts_with("HTTP/1.1 200 OK\r\n"));
+    agent.stop().await;
 }
 
 #[test]
