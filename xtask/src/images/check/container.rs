@@ -21,7 +21,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(40);
 pub(super) struct Container {
     declared: Declared,
     root: PathBuf,
-    /// Where the root is mounted. The mount goes with this check's namespaces, and this after it.
+    /// Where the root is mounted.
     place: TempDir,
 }
 
@@ -132,6 +132,14 @@ impl Container {
             .arg(&self.root)
             .args(words)
             .args(arguments)
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        // What is mounted cannot be removed; if this fails, an empty directory stays in /tmp.
+        let unmount = CommandLine::parse("umount --recursive --lazy");
+        let _ = quietly(&unmount.arg(&self.root));
     }
 }
 

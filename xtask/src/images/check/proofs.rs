@@ -13,6 +13,7 @@ use crate::workspace::Workspace;
 use anyhow::{Context, ensure};
 use serde_json::json;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 /// Where the images listen, as this network sees it.
@@ -51,7 +52,9 @@ pub(super) fn prove(
             others()
         });
     }
-    let broker = broker_of_tests(workspace)?;
+    // Empty at the start: samples of an earlier check would count as this one's.
+    let data = tempfile::tempdir()?;
+    let broker = broker_of_tests(workspace, data.path())?;
     others()?;
     broker.stop().map(drop)
 }
@@ -130,15 +133,13 @@ fn samples_arrive() -> anyhow::Result<()> {
 }
 
 /// Outside of any container, for images that are checked without the broker's.
-fn broker_of_tests(workspace: &Workspace) -> anyhow::Result<Running> {
-    let data = std::env::temp_dir().join("weir-images-check");
-    std::fs::create_dir_all(&data)?;
+fn broker_of_tests(workspace: &Workspace, data: &Path) -> anyhow::Result<Running> {
     let binary = workspace.target.join("debug/weir-broker");
     ensure!(
         binary.exists(),
         "beside what should they run? Add --image weir-broker, or `cargo build -p weir-broker`"
     );
-    let broker = CommandLine::new(binary).arg("--data-dir").arg(&data);
+    let broker = CommandLine::new(binary).arg("--data-dir").arg(data);
     let broker = broker.args(["--http", &BROKER.to_string(), "--grpc", "off"]);
     let mut broker = Running::start(&broker, &data.join("output.txt"))?;
     let ready = wait_for(EVIDENCE_LIMIT, || match broker.check_alive() {
