@@ -19,6 +19,7 @@ use clap::Args;
 ///   clippy      no warnings, all targets
 ///   tidy        the rules of this repository, see `cargo xtask tidy --help`
 ///   build       the binaries, which the tests start as real processes
+///   images      the agent's image: its static binary runs alone, as root only; the others in CI's workflows
 ///   doc tests   examples in the documentation
 ///   tests       cargo nextest run, or cargo test where nextest is missing
 ///   docs        cargo doc, no warnings
@@ -54,6 +55,10 @@ impl Test {
         steps.step("tidy", || tidy::step(workspace))?;
         steps.step("build", || {
             cargo("cargo build --locked -p weir-broker -p weir-agent -p weir-ui -p weir-cli")
+        })?;
+        // Beside the broker that was just built. One image stands for all: the others take minutes each.
+        steps.step("images", || {
+            cargo("cargo --locked xtask images --image weir-agent --check --prebuilt-page")
         })?;
         // Before the tests, so that the last closing line of a test runner is that of the tests.
         steps.step("doc tests", || {
