@@ -25,7 +25,7 @@ pub(crate) use elf::check_static;
 use engine::{Destination, Engine};
 use image::Image;
 use layout::Layout;
-use source::Source;
+pub(crate) use source::Source;
 use std::path::{Path, PathBuf};
 
 /// Builds the container images from static binaries, and says what they weigh.

@@ -3,7 +3,7 @@
 mod changelog;
 
 use crate::command_line::CommandLine;
-use crate::images::{Arch, check_static};
+use crate::images::{Arch, Source, check_static};
 use crate::workspace::Workspace;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
@@ -96,7 +96,8 @@ impl Release {
                 .with_context(|| source.display().to_string())?;
         }
         let tarball = files.join(format!("{name}.tar.gz"));
-        tar_command(&staging, &name, &tarball, commit_time()?).run()
+        let epoch = Source::of(workspace, "").epoch;
+        tar_command(&staging, &name, &tarball, epoch).run()
     }
 }
 
@@ -121,24 +122,12 @@ fn copy_binary(source: &Path, target: &Path, arch: Arch) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The last commit's time: whatever is made of one commit has the same.
-fn commit_time() -> anyhow::Result<u64> {
-    let time = CommandLine::parse("git log -1 --format=%ct").output();
-    let time = time.and_then(|text| text.trim().parse().ok());
-    time.context("`git log` does not tell when the last commit was")
-}
-
 /// Nothing of this machine goes into it: no owners, no times, no order of a file system.
-fn tar_command(
-    staging: &tempfile::TempDir,
-    name: &str,
-    tarball: &Path,
-    commit_time: u64,
-) -> CommandLine {
+fn tar_command(staging: &tempfile::TempDir, name: &str, tarball: &Path, epoch: u64) -> CommandLine {
     CommandLine::parse(
         "tar --create --sort=name --owner=0 --group=0 --numeric-owner --mode=u+rw,go=rX",
     )
-    .arg(format!("--mtime=@{commit_time}"))
+    .arg(format!("--mtime=@{epoch}"))
     .args(["--use-compress-program", "gzip -9 --no-name"])
     .arg("--file")
     .arg(tarball)
